@@ -1,0 +1,141 @@
+"""What every page under /team/<id>/ shares: who is asking, for which team, and how we answer."""
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
+
+from accounts import signals
+from accounts.actors import Actor
+from accounts.models import Membership, Team, User
+from accounts.rules import Permission
+
+READING = frozenset({"GET", "HEAD"})
+
+
+class AccountRequest(HttpRequest):
+    """A request from a signed-in person."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+class TeamRequest(AccountRequest):
+    """A request from a signed-in person acting for one team."""
+
+    team: Team
+    membership: Membership
+    actor: Actor
+
+
+View: TypeAlias = Callable[..., HttpResponse]
+
+
+def client_ip(remote_address: str, forwarded_for: str) -> str:
+    """Say where a request came from.
+
+    `forwarded_for` is the X-Forwarded-For header. It is believed only as far as
+    `TRUSTED_PROXIES` says that own proxies wrote it; by default not at all.
+    """
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    trusted = settings.TRUSTED_PROXIES
+    if trusted and len(hops) >= trusted:
+        return hops[-trusted]
+    return remote_address
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Say who is acting, for a page that a signed-in person opened."""
+    assert isinstance(request.user, User)  # noqa: S101 -- the sign-in door came first
+    ip = client_ip(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+    agent = request.headers.get("User-Agent", "")[:300]
+    return Actor.for_user(request.user, ip=ip or None, user_agent=agent)
+
+
+def team_view(permission: Permission, *, operation: str) -> Callable[[View], View]:
+    """Admit members of the URL's team who hold `permission`; the URL's `team_id` becomes a team.
+
+    Strangers get 404 rather than 403: whether a team exists is nobody else's business.
+    `operation` is the RPC-like name under which the audit log records that a page was read, or
+    that it was refused. Changes are recorded by the services that make them.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: TeamRequest, team_id: UUID, **kwargs: Any) -> HttpResponse:
+            membership = (
+                Membership.objects.select_related("team")
+                .filter(team_id=team_id, user=request.user)
+                .first()
+            )
+            if membership is None:
+                raise Http404
+            membership.user = request.user
+            request.team, request.membership = membership.team, membership
+            request.actor = actor_of(request)
+            admitted = permission in membership.permissions
+            if not admitted:
+                _announce(request, operation, "denied")
+                raise PermissionDenied(
+                    f"You need permission to {permission.sentence} in {request.team.name}. "
+                    f"An admin of the team can give it to you ({permission})."
+                )
+            _remember(request.user, request.team)
+            response = view(request, **kwargs)
+            if request.method in READING and response.status_code < 400:  # noqa: PLR2004
+                _announce(request, operation, "done")
+            return response
+
+        # Read by the permission table in the tests.
+        vars(guarded)["permission"] = permission
+        return guarded
+
+    return decorate
+
+
+def _announce(request: TeamRequest, operation: str, outcome: str) -> None:
+    signals.team_page_opened.send(
+        sender=Team,
+        operation=operation,
+        team=request.team,
+        actor=request.actor,
+        outcome=outcome,
+        now=timezone.now(),
+    )
+
+
+def _remember(user: User, team: Team) -> None:
+    """Keep which team /team/default/ leads to."""
+    if user.last_team_id != team.pk:
+        user.last_team = team
+        user.save(update_fields=["last_team"])
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    partials: Collection[str] = (),
+    status: int = 200,
+) -> HttpResponse:
+    """Render the page, or only the part of it that htmx is about to replace.
+
+    A partial is named after the element id it draws, so `hx-target="#ledger"` asks for
+    `{% partialdef ledger %}`. A target the view does not list gets the whole page.
+    """
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    if htmx.target in partials:
+        template = f"{template}#{htmx.target}"
+    response = render(request, template, context, status=status)
+    # Without this, Back can show a cached fragment as if it were the page.
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response

@@ -1,0 +1,158 @@
+"""Money arithmetic, pure: ticks, prices, what a request may cost, and which credits pay for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+# The unit of xAI's public usage.proto: "1 USD = 10,000,000,000 ticks".
+TICKS_PER_USD: Final = 10_000_000_000
+TICKS_PER_CENT: Final = TICKS_PER_USD // 100
+
+
+class BillingItem(StrEnum):
+    """One priced thing in a request. The values are what rollups and invoices carry."""
+
+    PROMPT_TEXT = "prompt_text"
+    CACHED_PROMPT_TEXT = "cached_prompt_text"
+    PROMPT_IMAGE = "prompt_image"
+    COMPLETION = "completion"
+    REASONING = "reasoning"
+
+    @property
+    def label(self) -> str:
+        return {
+            BillingItem.PROMPT_TEXT: "Prompt text tokens",
+            BillingItem.CACHED_PROMPT_TEXT: "Cached prompt text tokens",
+            BillingItem.PROMPT_IMAGE: "Prompt image tokens",
+            BillingItem.COMPLETION: "Completion text tokens",
+            BillingItem.REASONING: "Reasoning tokens",
+        }[self]
+
+
+# Ticks for one unit of each item. A price in "USD cents per 100M tokens" is the same number.
+Prices = Mapping[BillingItem, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One billing item of one request, at the price of that moment."""
+
+    item: BillingItem
+    quantity: int
+    unit_price_ticks: int
+
+    @property
+    def cost_ticks(self) -> int:
+        return self.quantity * self.unit_price_ticks
+
+
+def usd_from_ticks(ticks: int) -> Decimal:
+    return Decimal(ticks) / TICKS_PER_USD
+
+
+def ticks_from_usd(usd: Decimal) -> int:
+    """Exact for up to ten decimals; raises ValueError beyond."""
+    ticks = usd * TICKS_PER_USD
+    if ticks != ticks.to_integral_value():
+        raise ValueError(f"{usd} USD is finer than a tick.")
+    return int(ticks)
+
+
+def cents_from_ticks(ticks: int) -> int:
+    """Whole cents, halves away from zero: only for what a processor is asked to take."""
+    return int((Decimal(ticks) / TICKS_PER_CENT).to_integral_value(ROUND_HALF_UP))
+
+
+def lines_for(quantities: Mapping[BillingItem, int], prices: Prices) -> list[Line]:
+    """Price what a request used. An item without a price is free."""
+    return [Line(item, n, prices.get(item, 0)) for item, n in quantities.items() if n]
+
+
+def cost_ticks(lines: Iterable[Line]) -> int:
+    return sum(line.cost_ticks for line in lines)
+
+
+def prompt_bound_ticks(prompt_tokens: int, image_tokens: int, prices: Prices) -> int:
+    """The most a prompt of at most so many tokens can cost, whichever way it is read."""
+    text = max(
+        prices.get(BillingItem.PROMPT_TEXT, 0), prices.get(BillingItem.CACHED_PROMPT_TEXT, 0)
+    )
+    return prompt_tokens * text + image_tokens * prices.get(BillingItem.PROMPT_IMAGE, 0)
+
+
+def completion_price_ticks(prices: Prices) -> int:
+    """The dearer of a completion and a reasoning token: `max_tokens` caps their sum."""
+    return max(prices.get(BillingItem.COMPLETION, 0), prices.get(BillingItem.REASONING, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What a request may cost: the hold, and the `max_tokens` that makes it a true ceiling."""
+
+    hold_ticks: int
+    max_tokens: int
+
+
+def ceiling(
+    *, available_ticks: int, prompt_ticks: int, token_ticks: int, wanted_tokens: int
+) -> Ceiling | None:
+    """Fit a request into what is available, or None when not even prompt and one token fit.
+
+    `wanted_tokens` is what the client named, or else the model's own limit; times the number of
+    choices it asked for is the caller's business (both are in `token_ticks`).
+    """
+    # Free of charge is not free of the gate: without credits nothing is served.
+    if available_ticks <= 0 or available_ticks < prompt_ticks + token_ticks:
+        return None
+    tokens = wanted_tokens
+    if token_ticks:
+        tokens = min(wanted_tokens, (available_ticks - prompt_ticks) // token_ticks)
+    return Ceiling(prompt_ticks + tokens * token_ticks, tokens)
+
+
+@dataclass(slots=True)
+class Purse:
+    """One grant as spending sees it. `remaining_ticks` goes down as `draw` takes from it."""
+
+    grant_id: UUID
+    is_prepaid: bool
+    granted_at: datetime
+    expires_at: datetime | None
+    remaining_ticks: int
+
+
+def in_order_of_use(purses: Iterable[Purse]) -> list[Purse]:
+    """Free and promo first, earliest expiry first, then oldest; then prepaid, oldest first."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return sorted(
+        purses,
+        key=lambda p: (
+            p.is_prepaid,
+            never if p.is_prepaid else p.expires_at or never,
+            p.granted_at,
+            p.grant_id,
+        ),
+    )
+
+
+def draw(ordered: Sequence[Purse], amount_ticks: int) -> tuple[list[tuple[UUID, int]], int]:
+    """Take an amount from purses in order; return what each gave and what is left to invoice."""
+    taken = []
+    for purse in ordered:
+        part = min(purse.remaining_ticks, amount_ticks)
+        if part > 0:
+            purse.remaining_ticks -= part
+            amount_ticks -= part
+            taken.append((purse.grant_id, part))
+        if not amount_ticks:
+            break
+    return taken, amount_ticks
+
+
+def cycle_of(moment: datetime) -> date:
+    """The billing cycle: the first day of the moment's UTC calendar month."""
+    return moment.astimezone(UTC).date().replace(day=1)

@@ -1,0 +1,34 @@
+"""Read settings from the environment: typed, and loud when a value makes no sense."""
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name) or default
+    if value is None:
+        message = f"{name} is not set. See .env.example for every variable the console reads."
+        raise ImproperlyConfigured(message)
+    return value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    value = os.environ.get(name) or str(default)
+    if value not in {"True", "False"}:
+        message = f"{name}={value!r} is neither 'True' nor 'False'."
+        raise ImproperlyConfigured(message)
+    return value == "True"
+
+
+def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+        message = f"{name}={value!r} is not a whole number from {least} to {most}."
+        raise ImproperlyConfigured(message)
+    return int(value)
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list, without blanks."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]

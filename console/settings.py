@@ -1,0 +1,219 @@
+"""One settings file for every environment; only environment variables differ."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+import dj_email_url
+import django_stubs_ext
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from console import env
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+
+# --- The product ------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", None)
+PORT = env.number("PORT", default=8000, least=1, most=65535)
+PUBLIC_URL = env.text("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
+CONSOLE_NAME = env.text("CONSOLE_NAME", "Console")
+API_KEY_PREFIX = env.text("API_KEY_PREFIX", "ck")
+SUPPORT_EMAIL = env.text("SUPPORT_EMAIL", "support@localhost")
+TERMS_URL = env.text("TERMS_URL", "")
+PRIVACY_URL = env.text("PRIVACY_URL", "")
+# How many of our own proxies stand in front and append to X-Forwarded-For.
+TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", default=0, most=10)
+# Seconds without a byte from an upstream before the gateway gives up on it.
+UPSTREAM_TIMEOUT = env.number("UPSTREAM_TIMEOUT", default=300, least=1, most=3600)
+GATEWAY_MAX_BODY_BYTES = env.number("GATEWAY_MAX_BODY_MB", default=20, least=1, most=512) * 2**20
+
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in {"http", "https"} or not _public.hostname:
+    raise ImproperlyConfigured(f"PUBLIC_URL={PUBLIC_URL!r} is not an http or https address.")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", f"{_public.hostname},localhost,127.0.0.1")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+# --- Apps -------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "console",
+    "support",
+    "gateway",
+    "collections_app",
+    "api_keys",
+    "billing",
+    "usage",
+    "audit",
+    "accounts",
+    "support.apps.ConsoleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "django_otp",
+    "csp",
+    "django_htmx",
+    "template_partials.apps.SimpleAppConfig",
+    "procrastinate.contrib.django",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "console.middleware.HtmxRedirectMiddleware",
+    "console.middleware.TimezoneMiddleware",
+]
+ROOT_URLCONF = "console.urls"
+ASGI_APPLICATION = "console.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "builtins": [
+                "console.templatetags.look",
+                "billing.templatetags.money",
+                "template_partials.templatetags.partials",
+                "django.contrib.humanize.templatetags.humanize",
+                "django.templatetags.static",
+            ],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "console.context_processors.shell",
+            ],
+        },
+    },
+]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # The e-mail is not unique on purpose; see accounts.models.User.
+]
+
+# --- Data -------------------------------------------------------------------------------------
+
+# manage.py sets it to the embedded server's address when it is not given.
+DATABASE_URL = env.text("DATABASE_URL", "postgresql://localhost/console")
+DATABASES = {
+    "default": {
+        **dj_database_url.parse(DATABASE_URL),
+        "OPTIONS": {
+            # A page runs in a thread of its own, so connections are lent rather than kept.
+            "pool": {"min_size": 1, "max_size": 16, "timeout": 10},
+        },
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+
+# --- Pages ------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "files"},
+    },
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    },
+}
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+FORM_RENDERER = "console.forms.FieldRenderer"
+
+# --- Security ---------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/team/default/"
+_https = _public.scheme == "https"
+SECURE_SSL_REDIRECT = False  # The proxy that ends TLS does it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- Mail -------------------------------------------------------------------------------------
+
+EMAIL_URL = env.text("EMAIL_URL", "")
+DEFAULT_FROM_EMAIL = env.text("FROM_EMAIL", f"{CONSOLE_NAME} <{SUPPORT_EMAIL}>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+if EMAIL_URL:
+    vars().update(
+        {k: v for k, v in dj_email_url.parse(EMAIL_URL).items() if k != "DEFAULT_FROM_EMAIL"}
+    )
+else:
+    # Kept as files; with DEBUG, /mail/ shows them.
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
+
+# --- Logs -------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname:<7} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}},
+}
