@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
-from django.utils import timezone
+from django.utils.timezone import now
 
 from accounts import rules
 
@@ -47,7 +47,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     theme = models.CharField(max_length=5, choices=Theme, blank=True, default=Theme.SYSTEM)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
-    date_joined = models.DateTimeField(default=timezone.now)
+    date_joined = models.DateTimeField(default=now)
     last_team = models.ForeignKey(
         "Team", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -94,7 +94,7 @@ class Team(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80)
     is_personal = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=now)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=6, choices=Role, default=Role.MEMBER)
     # Single permissions on top of the role's, as admins give them.
     extra_permissions = ArrayField(models.CharField(max_length=20), default=list, blank=True)
-    joined_at = models.DateTimeField(default=timezone.now)
+    joined_at = models.DateTimeField(default=now)
 
     class Meta:
         constraints = [

@@ -1,0 +1,39 @@
+"""Presents allauth's second factors to django-otp, which only knows devices of its own kind.
+
+allauth.mfa is the one store of factors. django-otp is told which of them a session has passed, and
+answers `request.user.is_verified()` with it.
+"""
+
+from typing import Any, ClassVar
+
+from allauth.mfa.models import Authenticator
+from django.db import models
+from django_otp.models import Device, DeviceManager
+
+
+class FactorManager(DeviceManager):
+    """Finds a person's factors the way django-otp asks for them."""
+
+    def devices_for_user(self, user: Any, confirmed: bool | None = None) -> "models.QuerySet[Any]":
+        factors = self.filter(user=user)
+        # allauth stores a factor once it has been confirmed, never before.
+        return factors.none() if confirmed is False else factors
+
+
+class Factor(Device):
+    """A row of allauth's Authenticator table, as django-otp sees it. Read here, never written."""
+
+    # Columns that django-otp wants of a device, and that allauth has no need for.
+    name = None
+    confirmed = True
+
+    type = models.CharField(max_length=20, choices=Authenticator.Type)
+
+    objects: ClassVar[FactorManager] = FactorManager()
+
+    class Meta:
+        managed = False
+        db_table = "mfa_authenticator"
+
+    def __str__(self) -> str:
+        return self.get_type_display()
