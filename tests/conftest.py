@@ -1,0 +1,3 @@
+"""Loads what every test needs; read by pytest before Django's settings are."""
+
+pytest_plugins = ["tests.environment"]

@@ -1,0 +1,62 @@
+"""What a test run needs around it: its own settings, its own data directory, its own PostgreSQL.
+
+Nothing is shared with another run or taken from the developer's shell, so several runs at once do
+not disturb each other. Only DATABASE_URL is heeded when it is set: CI may bring a server.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import embedded_postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+# In the process that started the run; its xdist workers inherit the environment instead.
+_folder: Path | None = None
+
+
+def _begin() -> None:
+    global _folder  # noqa: PLW0603 - a run begins once, before pytest has a place to keep it
+    _folder = Path(tempfile.mkdtemp(prefix="console-tests-"))
+    documented = re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    for name in {*documented, *PROXIES, *(name.upper() for name in PROXIES)} - {"DATABASE_URL"}:
+        os.environ.pop(name, None)
+    os.environ |= {
+        "DEBUG": "True",
+        "SECRET_KEY": "for tests only",
+        "DATA_DIR": str(_folder / "data"),
+        "DJANGO_SETTINGS_MODULE": "console.settings",
+    }
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = embedded_postgres.ensure_running(_folder, throwaway=True)
+
+
+def _end() -> None:
+    global _folder  # noqa: PLW0603
+    if _folder is not None:
+        embedded_postgres.release()
+        shutil.rmtree(_folder, ignore_errors=True)
+        _folder = None
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Give each worker a data directory of its own; the server is one, their databases differ."""
+    for number, spec in enumerate(specs):
+        spec.env["DATA_DIR"] = f"{_folder}/data-{number}"
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind, also after Ctrl-C; after a kill, the server's guard does its part."""
+    _end()
