@@ -1,0 +1,68 @@
+"""A team's billing account and its months."""
+
+from django.db import models
+from django.db.models import Q, QuerySet
+
+from accounts.scoping import TeamDoor, TeamOwned
+
+
+class BillingAccountQuerySet(QuerySet["BillingAccount"]):
+    """Reads of a team's account; `.select_for_update()` on it is the one lock of billing."""
+
+
+class BillingAccount(TeamOwned):
+    """A team's money: the row whose lock guards every balance of the team.
+
+    `held_ticks` is the sum of the team's live holds. It changes only under the lock, in the
+    transaction that writes the hold; `verify_ledger` compares the two.
+    """
+
+    held_ticks = models.BigIntegerField(default=0)
+    # What may be invoiced per UTC calendar month: the customer's wish, under the operator's cap.
+    spending_limit_ticks = models.BigIntegerField(default=0)
+    hard_limit_ticks = models.BigIntegerField(default=0)
+
+    of = TeamDoor(BillingAccountQuerySet)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team"], name="billing_account_once_per_team"),
+            models.CheckConstraint(
+                condition=Q(held_ticks__gte=0), name="billing_account_held_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(spending_limit_ticks__gte=0, hard_limit_ticks__gte=0),
+                name="billing_account_limits_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Billing account of {self.team_id}"
+
+    @property
+    def effective_limit_ticks(self) -> int:
+        return min(self.spending_limit_ticks, self.hard_limit_ticks)
+
+
+class BillingCycleQuerySet(QuerySet["BillingCycle"]):
+    """Reads over a team's months."""
+
+
+class BillingCycle(TeamOwned):
+    """What one UTC calendar month has accrued to the team's invoice."""
+
+    month = models.DateField()  # Its first day.
+    accrued_ticks = models.BigIntegerField(default=0)
+
+    of = TeamDoor(BillingCycleQuerySet)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "month"], name="billing_cycle_once_per_month"),
+            models.CheckConstraint(
+                condition=Q(accrued_ticks__gte=0), name="billing_cycle_accrued_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%B %Y}"

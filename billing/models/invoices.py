@@ -1,0 +1,90 @@
+"""What was billed: documents that are written once, with a number at issue."""
+
+from django.db import models
+from django.db.models import F, Q, QuerySet
+from uuid_utils.compat import uuid7
+
+from accounts.scoping import TeamDoor, TeamOwned
+from billing.models.purchases import Purchase
+
+
+class InvoiceSeries(models.Model):
+    """A run of invoice numbers without gaps. Its row is locked while a number is given."""
+
+    code = models.CharField(max_length=4, primary_key=True)
+    last_number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "invoice series"
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class InvoiceQuerySet(QuerySet["Invoice"]):
+    """Reads over a team's invoices."""
+
+    def newest_first(self) -> "InvoiceQuerySet":
+        return self.order_by("-issued_at", "-pk")
+
+
+class Invoice(TeamOwned):
+    """One issued document: the receipt of a purchase, or the bill of a month.
+
+    Everything on it is a copy of how things were at issue, so that a later change of a name or a
+    price alters no document.
+    """
+
+    class Kind(models.TextChoices):
+        PURCHASE = "purchase", "Credit purchase"
+        MONTH = "month", "Monthly usage"
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        PAID = "paid", "Paid"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=8, choices=Kind)
+    status = models.CharField(max_length=4, choices=Status)
+    issued_at = models.DateTimeField()
+    purchase = models.OneToOneField(
+        Purchase, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    month = models.DateField(null=True, blank=True)
+    seller = models.JSONField()  # {"name", "email"}
+    buyer = models.JSONField()  # {"name", "contact", "email"}
+    lines = models.JSONField()  # {"description", "quantity", "unit_price_cents", "amount_cents"}
+    subtotal_cents = models.PositiveBigIntegerField()
+    tax_cents = models.PositiveBigIntegerField(default=0)
+    total_cents = models.PositiveBigIntegerField()
+    paid_with = models.CharField(max_length=60, blank=True)  # "Visa ending 4242".
+
+    of = TeamDoor(InvoiceQuerySet)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["series", "number"], name="invoice_number_once"),
+            models.UniqueConstraint(fields=["team", "month"], name="invoice_once_per_month"),
+            models.CheckConstraint(
+                condition=Q(kind="purchase", purchase__isnull=False, month__isnull=True)
+                | Q(kind="month", purchase__isnull=True, month__isnull=False),
+                name="invoice_names_its_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(total_cents=F("subtotal_cents") + F("tax_cents")),
+                name="invoice_total_adds_up",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["team", "-issued_at", "-id"], name="invoices_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def reference(self) -> str:
+        """The number as it is printed."""
+        return f"{self.series_id}-{self.number:06}"

@@ -1,0 +1,113 @@
+"""Purchases of credits, and the built-in processor's own record of payments."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q, QuerySet
+from uuid_utils.compat import uuid7
+
+from accounts.scoping import TeamDoor, TeamOwned
+
+
+class PurchaseQuerySet(QuerySet["Purchase"]):
+    """Reads over a team's purchases."""
+
+    def unresolved(self) -> "PurchaseQuerySet":
+        """Purchases whose outcome the processor knows, or will, and we do not."""
+        return self.filter(status__in=[Purchase.Status.PROCESSING, Purchase.Status.REQUIRES_ACTION])
+
+
+class Purchase(TeamOwned):
+    """One wish to buy prepaid credits. Succeeds at most once, and then has one grant.
+
+    Cards may be tried one after another. Each try is an attempt with a key of its own at the
+    processor, and no attempt begins before the one before it is known to have taken nothing.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Not paid yet"
+        # The processor was asked, and its answer is not in our books: reconcile asks again.
+        PROCESSING = "processing", "Being processed"
+        REQUIRES_ACTION = "requires_action", "Waiting for confirmation"
+        SUCCEEDED = "succeeded", "Paid"
+        FAILED = "failed", "Refused"  # Another card may be tried.
+        EXPIRED = "expired", "Expired"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    amount_cents = models.PositiveBigIntegerField()
+    status = models.CharField(max_length=15, choices=Status, default=Status.PENDING)
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    idempotency_key = models.CharField(max_length=120)
+    processor = models.CharField(max_length=20)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    attempted_at = models.DateTimeField(null=True, blank=True)
+    processor_reference = models.CharField(max_length=120, blank=True)
+    card_brand = models.CharField(max_length=20, blank=True)
+    card_last4 = models.CharField(max_length=4, blank=True)
+    failure_code = models.CharField(max_length=40, blank=True)
+    created_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    of = TeamDoor(PurchaseQuerySet)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "idempotency_key"], name="purchase_once_per_key"
+            ),
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="purchase_positive"),
+            models.CheckConstraint(
+                condition=Q(status="succeeded", completed_at__isnull=False)
+                | (~Q(status="succeeded") & Q(completed_at__isnull=True)),
+                name="purchase_completed_once_succeeded",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["team", "-created_at"], name="purchases_newest_first"),
+            models.Index(
+                fields=["created_at"],
+                condition=~Q(status__in=["succeeded", "expired"]),
+                name="purchases_unfinished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} purchase {self.pk}"
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether a card may be tried now."""
+        return self.status in {self.Status.PENDING, self.Status.FAILED}
+
+    @property
+    def attempt_key(self) -> str:
+        """What the processor knows the current attempt by."""
+        return f"{self.pk}:{self.attempt}"
+
+    @property
+    def card(self) -> str:
+        return f"{self.card_brand} ending {self.card_last4}" if self.card_last4 else ""
+
+
+class SandboxPayment(models.Model):
+    """What the built-in processor remembers of one payment: its side of the story, not ours.
+
+    No card number: like ours, its record keeps the brand and the last four digits.
+    """
+
+    class Status(models.TextChoices):
+        SUCCEEDED = "succeeded", "Succeeded"
+        REQUIRES_ACTION = "requires_action", "Waiting for confirmation"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    amount_cents = models.PositiveBigIntegerField()
+    status = models.CharField(max_length=15, choices=Status)
+    code = models.CharField(max_length=40, blank=True)
+    card_brand = models.CharField(max_length=20, blank=True)
+    card_last4 = models.CharField(max_length=4, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} sandbox payment {self.pk}"

@@ -1,0 +1,85 @@
+"""What a team can spend at a moment, and from what."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, F, QuerySet, Subquery, Sum
+from django.db.models.functions import Least
+
+from accounts.models import Team
+from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
+from billing.rules import cycle_of
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A team's money at one moment, in ticks. The parts add up to `available_ticks`.
+
+    Available is shown as 0 when requests in flight hold more than there is. That can happen
+    without anybody's mistake: a grant expired, or staff lowered the hard limit, after a hold had
+    counted on it. Such a hold still settles; nothing new is admitted meanwhile.
+    """
+
+    free_ticks: int
+    prepaid_ticks: int
+    invoice_left_ticks: int
+    held_ticks: int
+    held_requests: int
+    accrued_ticks: int
+    spending_limit_ticks: int  # The one in force: the customer's, under the hard limit.
+    hard_limit_ticks: int
+
+    @property
+    def available_ticks(self) -> int:
+        return max(0, self.total_ticks - self.held_ticks)
+
+    @property
+    def total_ticks(self) -> int:
+        """What there is, requests in flight included."""
+        return self.free_ticks + self.prepaid_ticks + self.invoice_left_ticks
+
+
+def balance(team: Team, *, now: datetime) -> Balance:
+    """Read the balance in one statement, so that all parts are of the same moment."""
+    usable = CreditGrant.of(team).usable(now)
+    prepaid = CreditGrant.Kind.PREPAID
+    account = BillingAccount.of(team)
+    row = (
+        Team.objects.filter(pk=team.pk)
+        .annotate(
+            free=_sum(usable.exclude(kind=prepaid), "remaining_ticks"),
+            prepaid=_sum(usable.filter(kind=prepaid), "remaining_ticks"),
+            accrued=_sum(BillingCycle.of(team).filter(month=cycle_of(now)), "accrued_ticks"),
+            held=Subquery(account.values("held_ticks")),
+            requests=Subquery(
+                Hold.of(team)
+                .filter(state=Hold.State.LIVE)
+                .values("team")
+                .annotate(n=Count("pk"))
+                .values("n")
+            ),
+            hard_limit=Subquery(account.values("hard_limit_ticks")),
+            limit=Subquery(
+                account.values(n=Least(F("spending_limit_ticks"), F("hard_limit_ticks")))
+            ),
+        )
+        .values("free", "prepaid", "accrued", "held", "requests", "hard_limit", "limit")
+        .get()
+    )
+    # A team that has never used billing has no account yet.
+    known = {name: value or 0 for name, value in row.items()}
+    return Balance(
+        free_ticks=known["free"],
+        prepaid_ticks=known["prepaid"],
+        # Not below zero: a hard limit that was lowered under what is accrued takes no credits away.
+        invoice_left_ticks=max(0, known["limit"] - known["accrued"]),
+        held_ticks=known["held"],
+        held_requests=known["requests"],
+        accrued_ticks=known["accrued"],
+        spending_limit_ticks=known["limit"],
+        hard_limit_ticks=known["hard_limit"],
+    )
+
+
+def _sum(rows: QuerySet[CreditGrant] | QuerySet[BillingCycle], column: str) -> Subquery:
+    return Subquery(rows.order_by().values("team").annotate(n=Sum(column)).values("n"))

@@ -1,0 +1,138 @@
+"""Giving credits to a team, and taking back what is left of them when they expire."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Min
+
+from accounts.actors import Actor
+from accounts.models import Team
+from audit import services as audit
+from billing.models import CreditGrant, Hold, LedgerEntry
+from billing.rules import usd
+from billing.services.accounts import lock_account
+
+
+class IdempotencyConflictError(Exception):
+    """One idempotency key came with two different requests."""
+
+    def __init__(self) -> None:
+        super().__init__("This was already sent with other contents. Reload the page to send it.")
+
+
+@transaction.atomic
+def grant(
+    *,
+    team: Team,
+    actor: Actor,
+    kind: CreditGrant.Kind,
+    amount_ticks: int,
+    label: str,
+    idempotency_key: str,
+    expires_at: datetime | None = None,
+    now: datetime,
+) -> CreditGrant:
+    """Give a team credits, once per key: a repeat returns the first grant.
+
+    Raises IdempotencyConflictError when the key was used for another grant.
+    """
+    given, is_new = enter_grant(
+        team=team,
+        kind=kind,
+        amount_ticks=amount_ticks,
+        label=label,
+        idempotency_key=idempotency_key,
+        expires_at=expires_at,
+        now=now,
+    )
+    if is_new:
+        audit.record(
+            team=team,
+            actor=actor,
+            operation="GrantCredits",
+            description=f"Granted {usd(amount_ticks)} of {kind.label.lower()} credits",
+            target_type="credit_grant",
+            target_id=str(given.pk),
+            target_label=label,
+            after={
+                "amount_ticks": amount_ticks,
+                "expires_at": expires_at and expires_at.isoformat(),
+            },
+            now=now,
+        )
+    return given
+
+
+def enter_grant(
+    *,
+    team: Team,
+    kind: CreditGrant.Kind,
+    amount_ticks: int,
+    label: str,
+    idempotency_key: str,
+    expires_at: datetime | None,
+    now: datetime,
+) -> tuple[CreditGrant, bool]:
+    """Write a grant and its ledger entry, and say whether they are new.
+
+    For services of billing that audit under their own name, inside their transaction.
+    """
+    lock_account(team)
+    first = CreditGrant.of(team).filter(idempotency_key=idempotency_key).first()
+    if first:
+        asked = (kind, amount_ticks, label, expires_at)
+        if (first.kind, first.amount_ticks, first.label, first.expires_at) != asked:
+            raise IdempotencyConflictError
+        return first, False
+    given = CreditGrant.across_teams.create(
+        team=team,
+        kind=kind,
+        label=label,
+        amount_ticks=amount_ticks,
+        remaining_ticks=amount_ticks,
+        granted_at=now,
+        expires_at=expires_at,
+        idempotency_key=idempotency_key,
+    )
+    LedgerEntry.across_teams.create(
+        team=team,
+        kind=LedgerEntry.Kind.GRANT,
+        amount_ticks=amount_ticks,
+        grant=given,
+        happened_at=now,
+    )
+    return given, True
+
+
+def expire_grants(*, now: datetime) -> int:
+    """Take what remains of expired grants off the books; return how many grants that were.
+
+    Spending stops at the expiry itself, with or without this: every balance counts unexpired
+    grants only. What may still draw on an expired grant is a hold made before the expiry, since
+    the grant was part of what it was promised. So a grant waits until no such hold is live.
+    """
+    over = CreditGrant.across_teams.filter(expires_at__lte=now, remaining_ticks__gt=0)
+    teams = Team.objects.filter(pk__in=over.values("team_id"))
+    return sum(_expire_of(team, now) for team in teams.order_by("pk").iterator())
+
+
+@transaction.atomic
+def _expire_of(team: Team, now: datetime) -> int:
+    lock_account(team)
+    oldest_hold = Hold.of(team).filter(state=Hold.State.LIVE).aggregate(at=Min("created_at"))["at"]
+    over = CreditGrant.of(team).filter(expires_at__lte=now, remaining_ticks__gt=0)
+    if oldest_hold:
+        over = over.filter(expires_at__lte=oldest_hold)
+    grants = list(over)
+    LedgerEntry.across_teams.bulk_create(
+        LedgerEntry(
+            team=team,
+            kind=LedgerEntry.Kind.EXPIRY,
+            amount_ticks=-expired.remaining_ticks,
+            grant=expired,
+            happened_at=now,
+        )
+        for expired in grants
+    )
+    CreditGrant.of(team).filter(pk__in=[expired.pk for expired in grants]).update(remaining_ticks=0)
+    return len(grants)
