@@ -1,6 +1,7 @@
 """Read settings from the environment: typed, and loud when a value makes no sense."""
 
 import os
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -32,3 +33,9 @@ def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list, without blanks."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def data_dir() -> Path:
+    """Where everything is kept. A function, because manage.py asks before settings can be read."""
+    beside_manage = Path(__file__).resolve().parent.parent / ".data"
+    return Path(text("DATA_DIR", str(beside_manage))).resolve()

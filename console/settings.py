@@ -1,6 +1,5 @@
 """One settings file for every environment; only environment variables differ."""
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,13 +14,17 @@ from console import env
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+DATA_DIR = env.data_dir()
 
 # --- The product ------------------------------------------------------------------------------
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY", None)
+HOST = env.text("HOST", "127.0.0.1")
 PORT = env.number("PORT", default=8000, least=1, most=65535)
+WEB_WORKERS = env.number("WEB_WORKERS", default=1, least=1, most=256)
+# Seconds that open streams and running jobs may take to finish when the console is stopped.
+SHUTDOWN_TIMEOUT = env.number("SHUTDOWN_TIMEOUT", default=30, least=1, most=1800)
 PUBLIC_URL = env.text("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
 CONSOLE_NAME = env.text("CONSOLE_NAME", "Console")
 API_KEY_PREFIX = env.text("API_KEY_PREFIX", "ck")
@@ -32,6 +35,10 @@ PRIVACY_URL = env.text("PRIVACY_URL", "")
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", default=0, most=10)
 # Seconds without a byte from an upstream before the gateway gives up on it.
 UPSTREAM_TIMEOUT = env.number("UPSTREAM_TIMEOUT", default=300, least=1, most=3600)
+# Seconds that credits stay set aside for a request whose gateway has died; living ones renew.
+HOLD_SECONDS = env.number("HOLD_SECONDS", default=120, least=3, most=3600)
+# Seconds for which the gateway goes on listening to an upstream after the client has gone.
+DRAIN_SECONDS = env.number("DRAIN_SECONDS", default=30, most=3600)
 GATEWAY_MAX_BODY_BYTES = env.number("GATEWAY_MAX_BODY_MB", default=20, least=1, most=512) * 2**20
 
 _public = urlsplit(PUBLIC_URL)
@@ -39,6 +46,19 @@ if _public.scheme not in {"http", "https"} or not _public.hostname:
     raise ImproperlyConfigured(f"PUBLIC_URL={PUBLIC_URL!r} is not an http or https address.")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", f"{_public.hostname},localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+# --- Money ------------------------------------------------------------------------------------
+
+PURCHASE_MIN_USD = env.number("PURCHASE_MIN_USD", default=5, least=1, most=1_000_000)
+PURCHASE_MAX_USD = env.number("PURCHASE_MAX_USD", default=10_000, least=1, most=1_000_000)
+if PURCHASE_MAX_USD < PURCHASE_MIN_USD:
+    raise ImproperlyConfigured(
+        f"PURCHASE_MAX_USD={PURCHASE_MAX_USD} is less than PURCHASE_MIN_USD={PURCHASE_MIN_USD}."
+    )
+# How long bought credits can be used; 0: for ever.
+PREPAID_EXPIRY_MONTHS = env.number("PREPAID_EXPIRY_MONTHS", default=12, most=1200)
+# The most that a new team may let itself be invoiced per month; staff change it team by team.
+DEFAULT_HARD_LIMIT_USD = env.number("DEFAULT_HARD_LIMIT_USD", default=2000, most=1_000_000)
 
 # --- Apps -------------------------------------------------------------------------------------
 
@@ -120,10 +140,13 @@ SILENCED_SYSTEM_CHECKS = [
 
 # manage.py sets it to the embedded server's address when it is not given.
 DATABASE_URL = env.text("DATABASE_URL", "postgresql://localhost/console")
+_database = dj_database_url.parse(DATABASE_URL, conn_health_checks=True)
 DATABASES = {
     "default": {
-        **dj_database_url.parse(DATABASE_URL),
+        **_database,
         "OPTIONS": {
+            # Where an address carries its host and port as a query, they are in here.
+            **_database.get("OPTIONS", {}),
             # A page runs in a thread of its own, so connections are lent rather than kept.
             "pool": {"min_size": 1, "max_size": 16, "timeout": 10},
         },
@@ -209,11 +232,14 @@ else:
 
 # --- Logs -------------------------------------------------------------------------------------
 
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL!r} is not DEBUG, INFO, WARNING or ERROR.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django.server": {"level": "WARNING"}},
 }
