@@ -62,6 +62,14 @@ def ticks_from_usd(usd: Decimal) -> int:
     return int(ticks)
 
 
+def usd(ticks: int) -> str:
+    """Write an amount for people: "$12.34", and small ones with all the digits they need."""
+    sign, amount = ("\N{MINUS SIGN}" if ticks < 0 else ""), usd_from_ticks(abs(ticks))
+    if ticks % TICKS_PER_CENT and amount < 1:
+        return f"{sign}${amount.normalize():f}"
+    return f"{sign}${amount:,.2f}"
+
+
 def cents_from_ticks(ticks: int) -> int:
     """Whole cents, halves away from zero: only for what a processor is asked to take."""
     return int((Decimal(ticks) / TICKS_PER_CENT).to_integral_value(ROUND_HALF_UP))
@@ -76,8 +84,21 @@ def cost_ticks(lines: Iterable[Line]) -> int:
     return sum(line.cost_ticks for line in lines)
 
 
+def capped(lines: Iterable[Line], most_ticks: int) -> list[tuple[BillingItem, int, int]]:
+    """Say what each line is charged, (item, quantity, ticks), when together they may cost so much.
+
+    What goes beyond comes off the last lines, so the parts always add up to the charge.
+    """
+    parts = []
+    for line in lines:
+        ticks = min(line.cost_ticks, most_ticks)
+        most_ticks -= ticks
+        parts.append((line.item, line.quantity, ticks))
+    return parts
+
+
 def prompt_bound_ticks(prompt_tokens: int, image_tokens: int, prices: Prices) -> int:
-    """The most a prompt of at most so many tokens can cost, whichever way it is read."""
+    """Say what a prompt of at most so many tokens can cost, whichever way it is read."""
     text = max(
         prices.get(BillingItem.PROMPT_TEXT, 0), prices.get(BillingItem.CACHED_PROMPT_TEXT, 0)
     )
@@ -85,7 +106,7 @@ def prompt_bound_ticks(prompt_tokens: int, image_tokens: int, prices: Prices) ->
 
 
 def completion_price_ticks(prices: Prices) -> int:
-    """The dearer of a completion and a reasoning token: `max_tokens` caps their sum."""
+    """Price the dearer of a completion and a reasoning token: `max_tokens` caps their sum."""
     return max(prices.get(BillingItem.COMPLETION, 0), prices.get(BillingItem.REASONING, 0))
 
 
@@ -102,8 +123,8 @@ def ceiling(
 ) -> Ceiling | None:
     """Fit a request into what is available, or None when not even prompt and one token fit.
 
-    `wanted_tokens` is what the client named, or else the model's own limit; times the number of
-    choices it asked for is the caller's business (both are in `token_ticks`).
+    `wanted_tokens` is what the client named, or else the model's own limit. `token_ticks` is what
+    one more of them costs in all choices that the client asked for together.
     """
     # Free of charge is not free of the gate: without credits nothing is served.
     if available_ticks <= 0 or available_ticks < prompt_ticks + token_ticks:
@@ -154,5 +175,5 @@ def draw(ordered: Sequence[Purse], amount_ticks: int) -> tuple[list[tuple[UUID, 
 
 
 def cycle_of(moment: datetime) -> date:
-    """The billing cycle: the first day of the moment's UTC calendar month."""
+    """Name the billing cycle: the first day of the moment's UTC calendar month."""
     return moment.astimezone(UTC).date().replace(day=1)
