@@ -1,0 +1,51 @@
+"""What a key may be called and what its secret looks like. Pure."""
+
+import re
+import secrets
+import string
+from hashlib import sha256
+from typing import Final
+
+ALPHABET: Final = string.ascii_letters + string.digits
+SECRET_LENGTH: Final = 80
+NAME_LENGTH: Final = 80
+
+
+class KeyNameError(ValueError):
+    """The name cannot be shown in a table or typed again to confirm."""
+
+
+def tidy_name(name: str) -> str:
+    """Trim the name and return it, or raise KeyNameError with a sentence that says what is wrong.
+
+    Invisible characters would make two names look alike, and could not be typed again to confirm
+    a deletion; for the latter's sake neighbouring spaces become one.
+    """
+    tidy = re.sub(" +", " ", name.strip())
+    if not tidy:
+        raise KeyNameError("Enter a name.")
+    if len(tidy) > NAME_LENGTH:
+        raise KeyNameError(
+            f"A name has at most {NAME_LENGTH} characters; this one has {len(tidy)}."
+        )
+    if not tidy.isprintable():
+        character = next(character for character in tidy if not character.isprintable())
+        raise KeyNameError(
+            "A name cannot contain line breaks or invisible characters; "
+            f"this one has U+{ord(character):04X}."
+        )
+    return tidy
+
+
+def new_secret(prefix: str) -> str:
+    return f"{prefix}-" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
+
+
+def redact(secret: str, prefix: str) -> str:
+    """Leave what people may see of a secret, to tell keys apart."""
+    return f"{prefix}-…{secret[-4:]}"
+
+
+def digest_of(secret: str) -> str:
+    """Say what we keep of a secret: 476 random bits need no slow hash."""
+    return sha256(secret.encode()).hexdigest()

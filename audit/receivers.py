@@ -1,0 +1,57 @@
+"""What the audit log hears from accounts, which stands below it and may not call it."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Model
+from django.dispatch import receiver
+
+from accounts.actors import Actor
+from accounts.models import Team
+from accounts.signals import account_changed, team_page_opened
+from audit import services as audit
+
+
+@receiver(team_page_opened)
+def record_page(
+    *, operation: str, team: Team, actor: Actor, outcome: str, now: datetime, **_: Any
+) -> None:
+    """Write one event for every GET that the door of a team answered or refused.
+
+    A part that htmx fetches counts like a page: Older shows rows that the page before did not.
+    Nothing is left out or counted together, because a rule of what is too small to mention is a
+    place to hide. An event that cannot be written fails the page: no reading without a trace.
+    """
+    audit.record_read(team=team, actor=actor, operation=operation, outcome=outcome, now=now)
+
+
+@receiver(account_changed)
+def record_account_change(
+    *,
+    operation: str,
+    team: Team | None,
+    actor: Actor,
+    description: str,
+    now: datetime,
+    target: Model | str | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    outcome: str = "done",
+    **_: Any,
+) -> None:
+    """Write down a change of a person or a team. Without a team, no team's log shows it."""
+    is_row = isinstance(target, Model)
+    audit.record(
+        team=team,
+        actor=actor,
+        operation=operation,
+        description=description,
+        target_type=type(target).__name__ if is_row else "",
+        target_id=str(target.pk) if is_row else "",
+        target_label=str(target or ""),
+        # A signal's sender says {} for "nothing to compare".
+        before=before or None,
+        after=after or None,
+        outcome=outcome,
+        now=now,
+    )
