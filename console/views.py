@@ -1,0 +1,58 @@
+"""The pages that belong to no single app: a team's home, the ways to it, and the theme."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from accounts import services as accounts
+from accounts.models import User
+from accounts.rules import Permission
+from accounts.web import AccountRequest, TeamRequest, render_page, team_view
+
+
+@require_safe
+@login_not_required
+def root(request: HttpRequest) -> HttpResponse:
+    """Lead people to their team and visitors to the sign-in page, without a `next` in the way."""
+    return redirect(
+        settings.LOGIN_REDIRECT_URL if request.user.is_authenticated else settings.LOGIN_URL
+    )
+
+
+@require_GET
+def default_team(request: AccountRequest, rest: str = "") -> HttpResponse:
+    """Lead /team/default/… to the same page of the team that the person was in last."""
+    memberships = accounts.teams_of(request.user)
+    if not memberships:
+        raise PermissionDenied(
+            "You are not in a team. An admin of a team can invite you to it by your e-mail address."
+        )
+    mine = [membership.team_id for membership in memberships]
+    last = request.user.last_team_id
+    url = reverse("home", args=[last if last in mine else mine[0]]) + rest
+    query = request.META.get("QUERY_STRING", "")
+    return redirect(f"{url}?{query}" if query else url)
+
+
+@require_POST
+def theme(request: AccountRequest) -> HttpResponse:
+    """Keep how the person wants their pages: as the system is, light, or dark."""
+    chosen = request.POST.get("theme", "")
+    if chosen in User.Theme.values:
+        request.user.theme = chosen
+        request.user.save(update_fields=["theme"])
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()):
+        back = settings.LOGIN_REDIRECT_URL
+    return redirect(back)
+
+
+@require_safe
+@team_view(Permission.TEAM_READ, operation="GetTeam")
+def home(request: TeamRequest) -> HttpResponse:
+    return render_page(request, "console/home.html", {})

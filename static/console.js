@@ -1,0 +1,135 @@
+// The little that pages need beyond HTML: dialogs, charts, copying, the theme, toasts. Everything else works without.
+
+const { plotly: plotlyUrl, chartTemplate: chartTemplateUrl } = document.currentScript.dataset;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const scheme = () => document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
+
+// --- Dialogs: the server draws one `open` when its form has errors or the address asks for it; here it becomes modal.
+
+function openDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]:not(:modal)")) {
+    dialog.removeAttribute("open");
+    dialog.showModal();
+  }
+}
+
+// A closed dialog is not asked for any more, so a reload does not bring it back. `close` does not bubble.
+document.addEventListener("close", ({ target }) => {
+  const url = new URL(location.href);
+  if (url.searchParams.get("dialog") !== target.id) return;
+  url.searchParams.delete("dialog");
+  history.replaceState(history.state, "", url);
+}, true);
+
+// Browsers without invokers: <button commandfor="x" command="show-modal">.
+if (!("commandForElement" in HTMLButtonElement.prototype)) {
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest("button[commandfor]");
+    const dialog = button && document.getElementById(button.getAttribute("commandfor"));
+    if (!dialog) return;
+    if (button.getAttribute("command") === "close") dialog.close();
+    else dialog.showModal();
+  });
+}
+
+// A menu's item that opens a dialog leaves the menu behind.
+document.addEventListener("click", ({ target }) => {
+  const item = target.closest("[popover] button[commandfor], [popover] button[data-copy]");
+  item?.closest("[popover]").hidePopover();
+});
+
+// --- Charts: <div data-figure="x"> is drawn from <script type="application/json" id="x">, a figure without colours.
+
+let plotlyLoading;
+let chartTemplates;
+
+function loadPlotly() {
+  plotlyLoading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = plotlyUrl;
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return plotlyLoading;
+}
+
+async function drawCharts() {
+  const divs = document.querySelectorAll("[data-figure]");
+  if (!divs.length) return;
+  chartTemplates ??= fetch(chartTemplateUrl).then((response) => response.json());
+  const [templates] = await Promise.all([chartTemplates, loadPlotly()]);
+  const { config, other, [scheme()]: template } = templates;
+  for (const div of divs) {
+    const figure = document.getElementById(div.dataset.figure);
+    // htmx may have taken the chart away while its script was on the way.
+    if (!figure || !div.isConnected) continue;
+    const { data, layout } = JSON.parse(figure.textContent);
+    for (const trace of data) {
+      if (trace.meta === "other") trace.marker = { ...trace.marker, color: other[scheme()] };
+    }
+    await Plotly.react(div, data, { ...layout, template }, config);
+  }
+}
+
+dark.addEventListener("change", drawCharts);
+
+// --- Theme: shown at once, kept with the account.
+
+document.addEventListener("change", ({ target }) => {
+  const form = target.closest("[data-theme-form]");
+  if (!form) return;
+  if (target.value) document.documentElement.dataset.theme = target.value;
+  else delete document.documentElement.dataset.theme;
+  drawCharts();
+  fetch(form.action, { method: "POST", body: new FormData(form), redirect: "manual" });
+});
+
+// --- Filters: choosing is asking. Without script their form has a button.
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("form.filters:not([hx-get]) :is(select, [type=radio], [type=date])")) target.form.requestSubmit();
+});
+
+// --- Copying
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.dataset.done = "";
+  setTimeout(() => delete button.dataset.done, 1500);
+});
+
+// --- Toasts
+
+function toast({ text, tone, icon }) {
+  const note = document.getElementById("toast").content.firstElementChild.cloneNode(true);
+  if (tone) note.dataset.tone = tone;
+  const use = note.querySelector("use");
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${icon}`));
+  note.querySelector("p").textContent = text;
+  document.querySelector(".toasts").append(note);
+}
+
+document.addEventListener("click", ({ target }) => target.closest("[data-dismiss]")?.closest(".note").remove());
+
+// --- htmx
+
+document.addEventListener("htmx:afterSettle", () => {
+  openDialogs();
+  drawCharts();
+});
+document.addEventListener("console:news", ({ detail }) => detail.news.forEach(toast));
+document.addEventListener("htmx:responseError", ({ detail }) => {
+  const text = detail.xhr.status === 403
+    ? "This was refused. Reload the page to see what you may do here."
+    : `The server answered with an error (${detail.xhr.status}). Nothing was changed on this page; try again.`;
+  toast({ text, tone: "bad", icon: "alert" });
+});
+document.addEventListener("htmx:sendError", () => {
+  toast({ text: "The server cannot be reached. Check the connection and try again.", tone: "bad", icon: "alert" });
+});
+
+openDialogs();
+drawCharts();
