@@ -1,5 +1,6 @@
 """Money arithmetic, pure: ticks, prices, what a request may cost, and which credits pay for it."""
 
+import calendar
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,6 +12,8 @@ from uuid import UUID
 # The unit of xAI's public usage.proto: "1 USD = 10,000,000,000 ticks".
 TICKS_PER_USD: Final = 10_000_000_000
 TICKS_PER_CENT: Final = TICKS_PER_USD // 100
+_CENT: Final = Decimal("0.01")
+_SIGNIFICANT_DIGITS: Final = 4
 
 
 class BillingItem(StrEnum):
@@ -63,11 +66,20 @@ def ticks_from_usd(usd: Decimal) -> int:
 
 
 def usd(ticks: int) -> str:
-    """Write an amount for people: "$12.34", and small ones with all the digits they need."""
-    sign, amount = ("\N{MINUS SIGN}" if ticks < 0 else ""), usd_from_ticks(abs(ticks))
-    if ticks % TICKS_PER_CENT and amount < 1:
-        return f"{sign}${amount.normalize():f}"
-    return f"{sign}${amount:,.2f}"
+    """Write an amount: to the cent from a dollar on, below with the digits that it needs.
+
+    What a request costs is often a fraction of a cent, and a row of "$0.00" tells nobody anything.
+    """
+    amount = usd_from_ticks(abs(ticks))
+    places = 2
+    if 0 < amount < 1:
+        # The first digit that is not nought, and three more.
+        places = max(2, _SIGNIFICANT_DIGITS - 1 - amount.adjusted())
+    rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP).normalize()
+    if rounded == rounded.quantize(_CENT):
+        rounded = rounded.quantize(_CENT)
+    sign = "\N{MINUS SIGN}" if ticks < 0 else ""
+    return f"{sign}${rounded:,f}"
 
 
 def cents_from_ticks(ticks: int) -> int:
@@ -177,3 +189,11 @@ def draw(ordered: Sequence[Purse], amount_ticks: int) -> tuple[list[tuple[UUID, 
 def cycle_of(moment: datetime) -> date:
     """Name the billing cycle: the first day of the moment's UTC calendar month."""
     return moment.astimezone(UTC).date().replace(day=1)
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    """Add months: the same day and time, or the last day of a month that is too short."""
+    years, month = divmod(moment.month - 1 + months, 12)
+    year = moment.year + years
+    last_day = calendar.monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last_day))

@@ -11,10 +11,6 @@ from accounts.scoping import TeamDoor, TeamOwned
 class PurchaseQuerySet(QuerySet["Purchase"]):
     """Reads over a team's purchases."""
 
-    def unresolved(self) -> "PurchaseQuerySet":
-        """Purchases whose outcome the processor knows, or will, and we do not."""
-        return self.filter(status__in=[Purchase.Status.PROCESSING, Purchase.Status.REQUIRES_ACTION])
-
 
 class Purchase(TeamOwned):
     """One wish to buy prepaid credits. Succeeds at most once, and then has one grant.
@@ -31,6 +27,11 @@ class Purchase(TeamOwned):
         SUCCEEDED = "succeeded", "Paid"
         FAILED = "failed", "Refused"  # Another card may be tried.
         EXPIRED = "expired", "Expired"
+
+    # A card may be tried.
+    PAYABLE = frozenset({Status.PENDING, Status.FAILED})
+    # The outcome is the processor's to tell.
+    UNDECIDED = frozenset({Status.PROCESSING, Status.REQUIRES_ACTION})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     amount_cents = models.PositiveBigIntegerField()
@@ -75,13 +76,17 @@ class Purchase(TeamOwned):
 
     @property
     def is_payable(self) -> bool:
-        """Whether a card may be tried now."""
-        return self.status in {self.Status.PENDING, self.Status.FAILED}
+        return self.status in self.PAYABLE
 
     @property
     def attempt_key(self) -> str:
         """What the processor knows the current attempt by."""
         return f"{self.pk}:{self.attempt}"
+
+    @property
+    def grant_key(self) -> str:
+        """The idempotency key of the grant that the purchase turns into."""
+        return f"purchase:{self.pk}"
 
     @property
     def card(self) -> str:
