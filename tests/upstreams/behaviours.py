@@ -43,6 +43,15 @@ def slow(ask: Ask) -> Iterable[Step]:
 
 
 @behaviour
+def split(ask: Ask) -> Iterable[Step]:
+    """Answer rightly, in packets of `size` bytes (100) that follow no boundary of the content."""
+    size = int(ask.option("size", 100))
+    whole = b"".join(step for step in answer(ask, ask.usage) if isinstance(step, bytes))
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    return itertools.chain.from_iterable((part, 0.002) for part in parts)
+
+
+@behaviour
 def huge_chunk(ask: Ask) -> Iterable[Step]:
     """Send one token of `size` bytes (4 MiB)."""
     ask.pieces = ["x" * int(ask.option("size", 4 * 2**20))]

@@ -73,7 +73,9 @@ class Server:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return BEHAVIOURS["error-400"](Ask({}, {}))
         if name not in BEHAVIOURS:
-            chosen = seen.told()["headers"].get("x-behaviour", self.default)
+            chosen = self.default
+            if b"x-behaviour" in seen.head.lower():
+                chosen = seen.told()["headers"]["x-behaviour"]
             name, _, query = chosen.partition("?")
         ask = Ask(body, dict(parse_qsl(query)) if query else {})
         steps = BEHAVIOURS[name](ask)
