@@ -1,5 +1,14 @@
 """Everything that can be asked of billing. Other apps import this and nothing below it."""
 
+from billing.rules import (
+    BillingItem,
+    Ceiling,
+    Line,
+    Prices,
+    completion_price_ticks,
+    lines_for,
+    prompt_bound_ticks,
+)
 from billing.services.accounts import (
     SpendingLimitError,
     lock_account,
@@ -10,6 +19,7 @@ from billing.services.accounts import (
 from billing.services.balance import Balance, balance
 from billing.services.grants import IdempotencyConflictError, expire_grants, grant
 from billing.services.holds import (
+    Books,
     HoldRequest,
     Refusal,
     Settled,
@@ -34,9 +44,14 @@ from billing.services.purchases import (
 
 __all__ = [
     "Balance",
+    "BillingItem",
+    "Books",
+    "Ceiling",
     "Difference",
     "HoldRequest",
     "IdempotencyConflictError",
+    "Line",
+    "Prices",
     "PurchaseAmountError",
     "PurchaseExpiredError",
     "Refusal",
@@ -45,15 +60,18 @@ __all__ = [
     "SpendingLimitError",
     "balance",
     "begin",
+    "completion_price_ticks",
     "confirm",
     "differences",
     "expire_grants",
     "grant",
     "issue_receipt",
     "ledger_size",
+    "lines_for",
     "lock_account",
     "lock_accounts",
     "pay",
+    "prompt_bound_ticks",
     "reconcile",
     "reconcile_all",
     "release",

@@ -1,0 +1,381 @@
+"""Hold, then settle: the hot path of billing, in batches of many requests of many teams.
+
+Each function here is one transaction over however many requests the caller has at hand (group
+commit), with a fixed number of statements. It locks the accounts of all teams concerned, in the
+order of their ids so that two batches cannot wait for each other, and only then reads balances.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
+
+from billing import rules
+from billing.models import Charge, CreditGrant, Hold
+from billing.rules import BillingItem, Ceiling, Line, Purse
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """What a request may cost, asked before it is forwarded. `request_id` becomes the hold's id."""
+
+    request_id: UUID
+    team_id: UUID
+    prompt_ticks: int  # The most that the prompt can cost.
+    token_ticks: int  # What one more output token costs, in all choices together.
+    wanted_tokens: int
+
+
+class Refusal(StrEnum):
+    """Why a request cannot be paid for."""
+
+    NEVER_FUNDED = "never_funded"
+    CREDITS_EXHAUSTED = "credits_exhausted"
+    SPENDING_LIMIT_REACHED = "spending_limit_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a request used, told once the upstream is done."""
+
+    request_id: UUID
+    team_id: UUID
+    model: str
+    lines: Sequence[Line]
+    is_estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a request was charged; `items` are (billing item, quantity, ticks) and add up to it."""
+
+    cost_ticks: int
+    loss_ticks: int
+    items: Sequence[tuple[BillingItem, int, int]]
+    is_repeat: bool = False  # It had been settled before.
+
+
+@dataclass(slots=True)
+class _Account:
+    """One team's money while its row is locked."""
+
+    limit_ticks: int
+    held_ticks: int
+    accrued_ticks: int
+    purses: list[Purse]
+
+    def available_ticks(self, now: datetime) -> int:
+        usable = sum(p.remaining_ticks for p in self.purses if _alive(p, now))
+        return usable + self.limit_ticks - self.accrued_ticks - self.held_ticks
+
+
+def _alive(purse: Purse, moment: datetime) -> bool:
+    return purse.expires_at is None or purse.expires_at > moment
+
+
+class Books:
+    """The accounts of some teams, locked, and what one batch does to them.
+
+    Lives within one transaction: locks all accounts at once (locking some now and more later is
+    how two batches come to wait for each other), keeps what it read up to date as requests are
+    settled and admitted, and writes at the end, in `write`, with as few statements as it can.
+    """
+
+    def __init__(self, team_ids: Collection[UUID], *, now: datetime) -> None:
+        self._now = now
+        self._month = rules.cycle_of(now)
+        self._accounts = _locked_accounts(team_ids, now)
+        self._charges: list[tuple[Any, ...]] = []
+        self._entries: list[tuple[Any, ...]] = []
+        self._drawn: defaultdict[UUID, int] = defaultdict(int)
+        self._accrued: defaultdict[UUID, int] = defaultdict(int)
+        self._held: list[tuple[Any, ...]] = []
+        # By how much each team's `held_ticks` changes.
+        self._moved: defaultdict[UUID, int] = defaultdict(int)
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """End each request's hold and charge what it cost, never more than was held.
+
+        Telling the same settlement again charges nothing again and returns the first result. A
+        hold that lapsed before is charged nothing: all of it is the operator's loss.
+        """
+        holds = Hold.across_teams.in_bulk([s.request_id for s in settlements])
+        results: dict[UUID, Settled] = {}
+        for settlement in settlements:
+            if settlement.request_id in results:
+                continue
+            hold = holds[settlement.request_id]
+            total = rules.cost_ticks(settlement.lines)
+            is_repeat = hold.state == Hold.State.SETTLED
+            if is_repeat:
+                cost = Charge.across_teams.get(pk=settlement.request_id).cost_ticks
+            elif hold.state == Hold.State.LIVE:
+                cost = min(total, hold.amount_ticks)
+                self._charge(settlement, hold, cost, total - cost)
+            else:
+                cost = 0
+            items = rules.capped(settlement.lines, cost)
+            results[settlement.request_id] = Settled(cost, total - cost, items, is_repeat)
+        return [results[s.request_id] for s in settlements]
+
+    def _charge(self, settlement: Settlement, hold: Hold, cost: int, loss: int) -> None:
+        team_id = settlement.team_id
+        account = self._accounts[team_id]
+        lines = [[line.item, line.quantity, line.unit_price_ticks] for line in settlement.lines]
+        self._charges.append(
+            (
+                settlement.request_id,
+                team_id,
+                cost,
+                loss,
+                settlement.model,
+                Jsonb(lines),
+                settlement.is_estimated,
+            )
+        )
+        self._move(team_id, -hold.amount_ticks)
+        # A grant that has expired since still pays for what it stood behind when it was held.
+        usable = (purse for purse in account.purses if _alive(purse, hold.created_at))
+        taken, rest = rules.draw(rules.in_order_of_use(usable), cost)
+        pots: list[tuple[UUID | None, date | None, int]] = [(g, None, t) for g, t in taken]
+        for grant_id, ticks in taken:
+            self._drawn[grant_id] += ticks
+        if rest:
+            account.accrued_ticks += rest
+            self._accrued[team_id] += rest
+            pots.append((None, self._month, rest))
+        self._entries += [
+            (uuid7(), team_id, -ticks, grant_id, month, settlement.request_id)
+            for grant_id, month, ticks in pots
+        ]
+
+    def release(self, request_ids: Collection[UUID]) -> None:
+        """Give back the holds of requests that came to nothing."""
+        self._end(request_ids, Hold.State.RELEASED)
+
+    def expire(self, team_id: UUID) -> int:
+        """Give back a team's holds that have lapsed; return how many."""
+        lapsed = Hold.across_teams.filter(
+            team_id=team_id, state=Hold.State.LIVE, expires_at__lte=self._now
+        )
+        return self._end(list(lapsed.values_list("pk", flat=True)), Hold.State.EXPIRED)
+
+    def _end(self, request_ids: Collection[UUID], state: Hold.State) -> int:
+        if not request_ids:
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute(_END_HOLDS, [state, self._now, list(request_ids)])
+            ended = cursor.fetchall()
+        for team_id, ticks in ended:
+            self._move(team_id, -ticks)
+        return len(ended)
+
+    def reserve(self, request: HoldRequest, *, until: datetime) -> Ceiling | Refusal:
+        """Set credits aside for a request, or say why not.
+
+        It sees what the ones before it in the batch took. The hold lapses at `until` unless
+        `renew` moves it.
+        """
+        answer = self._fit(request)
+        # Holds that a crash left behind go back to the team before it is turned away.
+        if isinstance(answer, Refusal) and self.expire(request.team_id):
+            answer = self._fit(request)
+        if isinstance(answer, Ceiling):
+            held = (request.request_id, request.team_id, answer.hold_ticks, self._now, until)
+            self._held.append(held)
+            self._move(request.team_id, answer.hold_ticks)
+        return answer
+
+    def _fit(self, request: HoldRequest) -> Ceiling | Refusal:
+        account = self._accounts.get(request.team_id)
+        if account is None:
+            return Refusal.NEVER_FUNDED
+        fitting = rules.ceiling(
+            available_ticks=account.available_ticks(self._now),
+            prompt_ticks=request.prompt_ticks,
+            token_ticks=request.token_ticks,
+            wanted_tokens=request.wanted_tokens,
+        )
+        if fitting:
+            return fitting
+        if account.limit_ticks:
+            return Refusal.SPENDING_LIMIT_REACHED
+        # Only a team at the end of its credits pays for this question.
+        was_funded = CreditGrant.across_teams.filter(team_id=request.team_id).exists()
+        return Refusal.CREDITS_EXHAUSTED if was_funded else Refusal.NEVER_FUNDED
+
+    def _move(self, team_id: UUID, ticks: int) -> None:
+        self._accounts[team_id].held_ticks += ticks
+        self._moved[team_id] += ticks
+
+    def write(self) -> None:
+        """Write everything that was settled, released and reserved."""
+        with connection.cursor() as cursor:
+            if self._charges:
+                parameters = {
+                    "now": self._now,
+                    **_columns("charge", self._charges),
+                    **_columns("entry", self._entries, width=6),
+                    "grant_ids": list(self._drawn),
+                    "grant_ticks": list(self._drawn.values()),
+                }
+                cursor.execute(_WRITE_CHARGES, parameters)
+            if self._held:
+                cursor.execute(_WRITE_HOLDS, _columns("hold", self._held))
+            if self._moved:
+                cursor.execute(_MOVE_HELD, [list(self._moved), list(self._moved.values())])
+            if self._accrued:
+                cursor.execute(
+                    _ACCRUE, [self._month, list(self._accrued), list(self._accrued.values())]
+                )
+
+
+@transaction.atomic
+def reserve(
+    requests: Sequence[HoldRequest], *, now: datetime, until: datetime
+) -> list[Ceiling | Refusal]:
+    """Set credits aside for some requests, in their order; see Books.reserve."""
+    books = Books({r.team_id for r in requests}, now=now)
+    answers = [books.reserve(request, until=until) for request in requests]
+    books.write()
+    return answers
+
+
+@transaction.atomic
+def settle(settlements: Sequence[Settlement], *, now: datetime) -> list[Settled]:
+    """End the holds of some requests and charge them; see Books.settle."""
+    books = Books({s.team_id for s in settlements}, now=now)
+    results = books.settle(settlements)
+    books.write()
+    return results
+
+
+@transaction.atomic
+def release(request_ids: Collection[UUID], *, now: datetime) -> None:
+    """Give back the holds of requests that came to nothing."""
+    teams = Hold.across_teams.filter(pk__in=request_ids).values_list("team_id", flat=True)
+    books = Books(set(teams), now=now)
+    books.release(request_ids)
+    books.write()
+
+
+def renew(request_ids: Collection[UUID], *, until: datetime) -> None:
+    """Let live holds last longer, for streams that do."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_hold SET expires_at = %s"
+            " WHERE state = 'live' AND id IN (SELECT id FROM billing_hold"
+            " WHERE id = ANY(%s) AND state = 'live' ORDER BY id FOR UPDATE)",
+            [until, sorted(request_ids)],
+        )
+
+
+def sweep(*, now: datetime) -> int:
+    """Give back every lapsed hold, a team at a time; return how many there were."""
+    teams = Hold.across_teams.filter(state=Hold.State.LIVE, expires_at__lte=now)
+    swept = 0
+    for team_id in teams.order_by("team_id").values_list("team_id", flat=True).distinct():
+        with transaction.atomic():
+            books = Books([team_id], now=now)
+            swept += books.expire(team_id)
+            books.write()
+    return swept
+
+
+def _locked_accounts(team_ids: Collection[UUID], now: datetime) -> dict[UUID, _Account]:
+    """Lock the teams' accounts and read what is in them. Teams without one are left out."""
+    ids = list(team_ids)
+    month = rules.cycle_of(now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks"
+            " FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE",
+            [ids],
+        )
+        locked = cursor.fetchall()
+        # A new statement, so that it sees what the transactions before us in the queue did.
+        cursor.execute(
+            "SELECT team_id, id, kind, granted_at, expires_at, remaining_ticks"
+            " FROM billing_creditgrant WHERE team_id = ANY(%s) AND remaining_ticks > 0",
+            [ids],
+        )
+        purses: defaultdict[UUID, list[Purse]] = defaultdict(list)
+        for team_id, grant_id, kind, granted_at, expires_at, remaining in cursor.fetchall():
+            is_prepaid = kind == CreditGrant.Kind.PREPAID
+            purses[team_id].append(Purse(grant_id, is_prepaid, granted_at, expires_at, remaining))
+        accrued: dict[UUID, int] = {}
+        if any(limit for _, limit, _ in locked):
+            cursor.execute(
+                "SELECT team_id, accrued_ticks FROM billing_billingcycle"
+                " WHERE team_id = ANY(%s) AND month = %s",
+                [ids, month],
+            )
+            accrued = dict(cursor.fetchall())
+    return {
+        team_id: _Account(limit, held, accrued.get(team_id, 0), purses[team_id])
+        for team_id, limit, held in locked
+    }
+
+
+def _columns(name: str, rows: Sequence[tuple[Any, ...]], width: int = 0) -> dict[str, list[Any]]:
+    """Turn rows into a parameter per column, `charge_0`, `charge_1`, ..., for unnest."""
+    columns = zip(*rows, strict=True) if rows else [[]] * width
+    return {f"{name}_{index}": list(column) for index, column in enumerate(columns)}
+
+
+# The SQL of a batch: constant texts, each one round trip for any number of requests.
+
+_END_HOLDS = """
+UPDATE billing_hold SET state = %s, ended_at = %s
+WHERE id = ANY(%s) AND state = 'live'
+RETURNING team_id, amount_ticks
+"""
+
+_WRITE_HOLDS = """
+INSERT INTO billing_hold (state, id, team_id, amount_ticks, created_at, expires_at)
+SELECT 'live', hold.* FROM unnest(%(hold_0)s::uuid[], %(hold_1)s::uuid[], %(hold_2)s::bigint[],
+    %(hold_3)s::timestamptz[], %(hold_4)s::timestamptz[]) AS hold
+"""
+
+_MOVE_HELD = """
+UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
+FROM unnest(%s::uuid[], %s::bigint[]) AS moved (team_id, ticks)
+WHERE account.team_id = moved.team_id
+"""
+
+_ACCRUE = """
+INSERT INTO billing_billingcycle AS cycle (month, team_id, accrued_ticks)
+SELECT %s, accrued.* FROM unnest(%s::uuid[], %s::bigint[]) AS accrued
+ON CONFLICT (team_id, month)
+DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
+"""
+
+_WRITE_CHARGES = """
+WITH charged AS (
+    INSERT INTO billing_charge
+        (charged_at, id, team_id, cost_ticks, loss_ticks, model, lines, is_estimated)
+    SELECT %(now)s::timestamptz, charge.*
+    FROM unnest(%(charge_0)s::uuid[], %(charge_1)s::uuid[], %(charge_2)s::bigint[],
+        %(charge_3)s::bigint[], %(charge_4)s::text[], %(charge_5)s::jsonb[],
+        %(charge_6)s::boolean[]) AS charge
+), entered AS (
+    INSERT INTO billing_ledgerentry
+        (kind, happened_at, id, team_id, amount_ticks, grant_id, month, charge_id)
+    SELECT 'charge', %(now)s::timestamptz, entry.*
+    FROM unnest(%(entry_0)s::uuid[], %(entry_1)s::uuid[], %(entry_2)s::bigint[],
+        %(entry_3)s::uuid[], %(entry_4)s::date[], %(entry_5)s::uuid[]) AS entry
+), ended AS (
+    UPDATE billing_hold SET state = 'settled', ended_at = %(now)s
+    WHERE id = ANY(%(charge_0)s)
+)
+UPDATE billing_creditgrant AS grant_ SET remaining_ticks = remaining_ticks - drawn.ticks
+FROM unnest(%(grant_ids)s::uuid[], %(grant_ticks)s::bigint[]) AS drawn (id, ticks)
+WHERE grant_.id = drawn.id
+"""

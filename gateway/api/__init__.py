@@ -1,0 +1,126 @@
+"""The API: an ASGI application beside Django, which has no business on this path."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import services as gateway
+from gateway.api import chat, sandbox
+from gateway.api.answers import JsonResponse, error_response, invalid
+from gateway.api.lane import Lane
+from gateway.api.upstream import Upstreams
+from gateway.services import Catalog, Offer, RefusedError
+
+logger = logging.getLogger("gateway")
+
+
+async def list_models(request: Request) -> Response:
+    """GET /v1/models."""
+    secret = chat.bearer(request)
+
+    def read(offers: Catalog) -> Catalog:
+        gateway.check_usable(gateway.identify(secret))
+        return offers
+
+    offers = await request.app.state.lane.call(read)
+    return JsonResponse({"object": "list", "data": [_model(o) for o in offers.values()]})
+
+
+async def one_model(request: Request) -> Response:
+    """GET /v1/models/{id}."""
+    secret, name = chat.bearer(request), request.path_params["name"]
+
+    def read(offers: Catalog) -> Offer:
+        key = gateway.identify(secret)
+        gateway.check_usable(key)
+        return gateway.find_offer(name, key, offers)
+
+    return JsonResponse(_model(await request.app.state.lane.call(read)))
+
+
+def _model(offer: Offer) -> dict[str, object]:
+    return {
+        "id": offer.name,
+        "object": "model",
+        "created": int(offer.created_at.timestamp()),
+        "owned_by": offer.owned_by,
+    }
+
+
+async def api_key(request: Request) -> Response:
+    """GET /v1/api-key: what a key is and may do. Answers for keys that are switched off, too."""
+    secret = chat.bearer(request)
+    key = await request.app.state.lane.call(lambda _: gateway.identify(secret))
+    return JsonResponse(
+        {
+            "redacted_api_key": key.redacted,
+            "user_id": key.owner_id,
+            "name": key.name,
+            "create_time": key.created_at,
+            "modify_time": key.modified_at,
+            "team_id": key.team_id,
+            "api_key_id": key.id,
+            "api_key_blocked": key.blocked,
+            "api_key_disabled": key.disabled,
+            "team_blocked": False,
+        }
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 -- registered for nothing else
+    return error_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        sentence = f"{request.method} is not what {request.url.path} answers to."
+        return error_response(invalid(sentence, status))
+    sentence = f"There is nothing at {request.url.path}."
+    return error_response(RefusedError(status, "not-found", sentence, "path_not_found"))
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    logger.error("A request failed.", exc_info=error)
+    sentence = "Something went wrong on our side. Nothing was charged."
+    return error_response(RefusedError(500, "internal", sentence, "internal_error"))
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    app.state.lane, app.state.upstreams = Lane(), Upstreams()
+    serving = asyncio.create_task(app.state.lane.run())
+    try:
+        yield
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        await app.state.upstreams.close()
+
+
+application = Starlette(
+    routes=[
+        Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
+        Route("/v1/models", list_models),
+        Route("/v1/models/{name:path}", one_model),
+        Route("/v1/api-key", api_key),
+        Route("/sandbox/v1/chat/completions", sandbox.chat_completions, methods=["POST"]),
+    ],
+    exception_handlers={
+        RefusedError: _refused,
+        HTTPException: _http_error,
+        Exception: _broken,
+    },
+    lifespan=_lifespan,
+)

@@ -1,0 +1,192 @@
+"""The one lane to the database: all requests of this process share its transactions.
+
+While one transaction runs, everything that arrives waits for the next (group commit), so that
+under load a commit is paid once for many requests, and alone a request waits for nobody. An answer
+from the lane is a committed one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic, sleep
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from api_keys import services as api_keys
+from billing import services as billing
+from gateway import services as gateway
+from gateway.services import Admitted, Arrival, Catalog, Outcome, RefusedError
+
+logger = logging.getLogger("gateway")
+
+MOST_IN_A_BATCH: Final = 200
+# Seconds for which a database that went away (a restart, a fail-over) is waited for.
+DATABASE_PATIENCE: Final = 15.0
+# Seconds for which prices may be a moment old.
+CATALOG_AGE: Final = 1.0
+# Seconds between two writes of when a key was last used.
+TOUCH_EVERY: Final = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """Something to be done in the lane, and who waits for it."""
+
+    work: Arrival | Outcome | Callable[[], Any]
+    answer: "asyncio.Future[Any]"
+
+
+class Lane:
+    """Takes work from the event loop to one thread with one connection, a batch at a time."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Job] = []
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "gateway-lane")
+        self._catalog: Catalog = {}
+        self._catalog_read_at = float("-inf")
+        self._live: set[UUID] = set()
+        self._used: dict[UUID, tuple[Any, str]] = {}
+        self._renewed_at = float("-inf")
+
+    async def admit(self, arrival: Arrival) -> Admitted:
+        """Find key and model and set credits aside. Raises RefusedError."""
+        answer: Admitted = await self._ask(arrival)
+        self._live.add(answer.request_id)
+        return answer
+
+    async def settle(self, outcome: Outcome) -> int:
+        """Charge a request, or release its hold; return its cost in ticks, committed."""
+        try:
+            cost: int = await self._ask(outcome)
+        finally:
+            # Whatever happened, it is no longer renewed: at worst the hold lapses uncharged.
+            self._live.discard(outcome.admitted.request_id)
+        self._used[outcome.admitted.key.id] = (timezone.now(), outcome.ip)
+        return cost
+
+    async def call(self, function: Callable[[Catalog], T]) -> T:
+        """Run a reading function in the lane, with the catalog of the moment."""
+        result: T = await self._ask(lambda: function(self._catalog))
+        return result
+
+    async def run(self) -> None:
+        """Serve the lane until cancelled."""
+        loop = asyncio.get_running_loop()
+        renewing = loop.create_task(self._renew())
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    batch = self._waiting[:MOST_IN_A_BATCH]
+                    del self._waiting[:MOST_IN_A_BATCH]
+                    answers = await loop.run_in_executor(self._thread, self._work, batch)
+                    for job, answer in zip(batch, answers, strict=True):
+                        _tell(job.answer, answer)
+        finally:
+            renewing.cancel()
+
+    async def _ask(self, work: Arrival | Outcome | Callable[[], Any]) -> Any:
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._wake.set()
+        return await job.answer
+
+    async def _renew(self) -> None:
+        """Keep the holds of living requests alive, and write down which keys were used."""
+        every = settings.HOLD_SECONDS / 3
+        while True:
+            await asyncio.sleep(min(every, TOUCH_EVERY))
+            used, self._used = self._used, {}
+            if used:
+                await self._quietly(lambda used=used: api_keys.touch(used))
+            if self._live and monotonic() - self._renewed_at >= every:
+                self._renewed_at = monotonic()
+                until = timezone.now() + timedelta(seconds=settings.HOLD_SECONDS)
+                live = list(self._live)
+                await self._quietly(lambda live=live, until=until: billing.renew(live, until=until))
+
+    async def _quietly(self, function: Callable[[], None]) -> None:
+        try:
+            await self._ask(function)
+        except Exception:
+            logger.exception("Could not write down what the gateway knows; it will try again.")
+
+    def _work(self, batch: Sequence[_Job]) -> list[Any]:
+        """Do a batch in the lane's thread; an exception stands in for the answer it prevented."""
+        deadline = monotonic() + DATABASE_PATIENCE
+        while True:
+            try:
+                return self._answers(batch)
+            except (OperationalError, InterfaceError) as error:
+                # Told again after a lost connection, a settlement is charged once all the same.
+                connection.close()
+                if monotonic() > deadline:
+                    logger.error("The database has been away for too long: %s", error)  # noqa: TRY400
+                    return [_unavailable()] * len(batch)
+                sleep(0.1)
+            except Exception as error:
+                if len(batch) == 1:
+                    logger.exception("A request could not be accounted for.")
+                    return [error]
+                # One bad apple must not spoil the others.
+                return [answer for job in batch for answer in self._work([job])]
+
+    def _answers(self, batch: Sequence[_Job]) -> list[Any]:
+        if monotonic() - self._catalog_read_at > CATALOG_AGE:
+            self._catalog = gateway.catalog()
+            self._catalog_read_at = monotonic()
+        outcomes = [job.work for job in batch if isinstance(job.work, Outcome)]
+        arrivals = [job.work for job in batch if isinstance(job.work, Arrival)]
+        costs, admissions = (
+            gateway.clear(outcomes, arrivals, offers=self._catalog, now=timezone.now())
+            if outcomes or arrivals
+            else ([], [])
+        )
+        settled, admitted = iter(costs), iter(admissions)
+        answers: list[Any] = []
+        for job in batch:
+            if isinstance(job.work, Outcome):
+                answers.append(next(settled))
+            elif isinstance(job.work, Arrival):
+                answers.append(next(admitted))
+            else:
+                answers.append(_result_or_refusal(job.work))
+        return answers
+
+
+def _result_or_refusal(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except RefusedError as refused:
+        return refused
+
+
+def _tell(future: "asyncio.Future[Any]", answer: Any) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _unavailable() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "The service cannot reach its database at the moment. Nothing was charged. "
+        "Try again in a few seconds.",
+        "database_unavailable",
+    )

@@ -1,0 +1,130 @@
+"""The sandbox model: an inference server inside the gateway, to try everything offline.
+
+It thinks nothing and says so, but counts, streams and stops like a real one. The gateway reaches
+it over HTTP, as it reaches every upstream, and nobody else can: the token is never handed out.
+"""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+from django.conf import settings
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.api import tokens
+from gateway.api.answers import JsonResponse
+from gateway.rules import IMAGE_TOKENS, ChatRequest, prompt_text, read_chat_request
+
+# What a chat template adds around each message and at the start of the answer.
+TOKENS_PER_MESSAGE: Final = 4
+TOKENS_TO_BEGIN: Final = 3
+QUOTED_CHARACTERS: Final = 400
+
+
+@cache
+def token() -> str:
+    return hmac.new(settings.SECRET_KEY.encode(), b"sandbox model", sha256).hexdigest()
+
+
+def address() -> str:
+    return f"http://127.0.0.1:{settings.PORT}/sandbox/v1"
+
+
+async def chat_completions(request: Request) -> Response:
+    """POST /sandbox/v1/chat/completions: answer in the shape of OpenAI's API."""
+    presented = request.headers.get("authorization", "")
+    if not hmac.compare_digest(presented.encode(), f"Bearer {token()}".encode()):
+        return JsonResponse({"error": {"message": "Not for the public."}}, 404)
+    data = await request.body()
+    chat = read_chat_request(orjson.loads(data), len(data))
+    answer = _compose(chat)
+    if chat.is_stream:
+        return StreamingResponse(_stream(chat, answer), media_type="text/event-stream")
+    message = {"role": "assistant", "content": "".join(answer.pieces), "refusal": None}
+    choices = [
+        {"index": i, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}
+        for i in range(chat.choices)
+    ]
+    return JsonResponse(_envelope(chat, "chat.completion", choices) | {"usage": answer.usage})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the sandbox says, token by token."""
+
+    pieces: list[str]
+    finish_reason: str
+    usage: dict[str, Any]
+
+
+def _compose(chat: ChatRequest) -> _Answer:
+    messages = chat.body["messages"]
+    prompt = prompt_text(messages)
+    text = (
+        "This is the sandbox model. It does not think: it repeats what it was asked, so that you "
+        "can try keys, credits and usage without an inference server. "
+        f"The prompt was: {prompt[:QUOTED_CHARACTERS]}"
+    )
+    starts = [
+        start for start, _ in tokens.tokenizer().encode(text, add_special_tokens=False).offsets
+    ]
+    ends = [*starts[1:], len(text)]
+    pieces = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    most = chat.max_tokens or len(pieces)
+    prompt_tokens = tokens.count(prompt) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_TO_BEGIN
+    image_tokens = chat.image_tokens_bound // IMAGE_TOKENS * (IMAGE_TOKENS // 7)
+    completion_tokens = min(most, len(pieces)) * chat.choices
+    return _Answer(
+        pieces[:most],
+        "stop" if most >= len(pieces) else "length",
+        {
+            "prompt_tokens": prompt_tokens + image_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + image_tokens + completion_tokens,
+            "prompt_tokens_details": {
+                "text_tokens": prompt_tokens,
+                "image_tokens": image_tokens,
+                "cached_tokens": 0,
+            },
+            "completion_tokens_details": {"reasoning_tokens": 0},
+        },
+    )
+
+
+async def _stream(chat: ChatRequest, answer: _Answer) -> AsyncIterator[bytes]:
+    for index, piece in enumerate(answer.pieces):
+        delta = {"content": piece} if index else {"role": "assistant", "content": piece}
+        yield _event(chat, [_choice(i, delta) for i in range(chat.choices)])
+        # Gives way, so that a long answer does not keep other requests waiting.
+        await asyncio.sleep(0)
+    yield _event(chat, [_choice(i, {}, answer.finish_reason) for i in range(chat.choices)])
+    if chat.wants_usage:
+        yield _event(chat, [], {"usage": answer.usage})
+    yield b"data: [DONE]\n\n"
+
+
+def _choice(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}
+
+
+def _event(chat: ChatRequest, choices: list[Any], more: dict[str, Any] | None = None) -> bytes:
+    body = _envelope(chat, "chat.completion.chunk", choices) | (more or {})
+    return b"data: " + orjson.dumps(body) + b"\n\n"
+
+
+def _envelope(chat: ChatRequest, kind: str, choices: list[Any]) -> dict[str, Any]:
+    digest = sha256(orjson.dumps(chat.body["messages"])).hexdigest()
+    return {
+        "id": f"chatcmpl-{digest[:24]}",
+        "object": kind,
+        "created": 0,
+        "model": chat.model,
+        "choices": choices,
+        "system_fingerprint": "sandbox",
+    }

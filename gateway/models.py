@@ -1,0 +1,104 @@
+"""What the gateway can serve: clusters, models with their prices, and which cluster has which."""
+
+import uuid
+from typing import Final
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.services import BillingItem, Prices
+
+# A cluster with this address is the built-in sandbox model; see gateway.api.sandbox.
+SANDBOX_URL: Final = "sandbox:"
+
+
+class Cluster(models.Model):
+    """A named deployment of an inference server. Requests carry its name into usage."""
+
+    name = models.CharField(
+        max_length=60,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Small letters, digits and hyphens.")],
+        help_text="For example us-east-1. Shown to customers in usage.",
+    )
+    base_url = models.CharField(
+        max_length=300,
+        validators=[RegexValidator(r"^(https?://\S+|sandbox:)$", "An http or https address.")],
+        help_text="Where the OpenAI-compatible API begins, up to and including /v1.",
+    )
+    # The secret itself stays in the environment, out of the database and its backups.
+    api_key_variable = models.CharField(
+        max_length=80,
+        blank=True,
+        help_text="The environment variable that holds the key which this server asks for.",
+    )
+    is_enabled = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InferenceModel(models.Model):
+    """A model that customers may ask for, and its price list in ticks per token.
+
+    A price in "USD cents per 100 million tokens" is the same number.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    owned_by = models.CharField(max_length=60, blank=True)
+    context_length = models.PositiveIntegerField(help_text="Tokens.")
+    max_output_tokens = models.PositiveIntegerField(
+        help_text="What a request that names no maximum is held for."
+    )
+    prompt_text_price = models.PositiveBigIntegerField()
+    cached_prompt_text_price = models.PositiveBigIntegerField()
+    prompt_image_price = models.PositiveBigIntegerField()
+    completion_price = models.PositiveBigIntegerField()
+    reasoning_price = models.PositiveBigIntegerField()
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(max_output_tokens__gte=1), name="inference_model_may_answer"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def prices(self) -> Prices:
+        return {
+            BillingItem.PROMPT_TEXT: self.prompt_text_price,
+            BillingItem.CACHED_PROMPT_TEXT: self.cached_prompt_text_price,
+            BillingItem.PROMPT_IMAGE: self.prompt_image_price,
+            BillingItem.COMPLETION: self.completion_price,
+            BillingItem.REASONING: self.reasoning_price,
+        }
+
+
+class Deployment(models.Model):
+    """One model on one cluster. Requests go to the first healthy one, in order of `priority`."""
+
+    model = models.ForeignKey(InferenceModel, on_delete=models.CASCADE, related_name="deployments")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="deployments")
+    upstream_name = models.CharField(
+        max_length=200, help_text="What the inference server itself calls the model."
+    )
+    priority = models.PositiveSmallIntegerField(default=0)
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "cluster"], name="deployment_once_per_cluster"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.cluster}"
