@@ -1,0 +1,172 @@
+"""The words and figures of usage, pure: billing items by name, quarter-hours, ranges of days."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+QUARTER: Final = timedelta(minutes=15)
+# The unit of xAI's public usage.proto. Billing, a sibling that may not be asked, has the same.
+TICKS_PER_USD: Final = 10_000_000_000
+
+# Every request has this item, so its row in a rollup says how many requests there were.
+COUNTED_BY: Final = "prompt_text"
+CACHED: Final = "cached_prompt_text"
+# Not a billing item: how many of the requests were not answered as they should have been.
+FAILED: Final = "failed"
+FAILURE_STATUS: Final = 500
+
+# In the order of the price list.
+TOKEN_LABELS: Final = {
+    COUNTED_BY: "Prompt",
+    CACHED: "Cached prompt",
+    "prompt_image": "Prompt image",
+    "completion": "Completion",
+    "reasoning": "Reasoning",
+}
+PROMPT_TOKENS: Final = frozenset({COUNTED_BY, CACHED, "prompt_image"})
+
+UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
+
+Item = tuple[str, int, int]  # Billing item, quantity, cost in ticks.
+
+
+class UnexplainedCostError(Exception):
+    """A request cost more than its billing items add up to: a mistake of the caller."""
+
+
+def label_of(item: str) -> str:
+    """Make a billing item readable, also one that came after this was written."""
+    return TOKEN_LABELS.get(item) or item.replace("_", " ").capitalize()
+
+
+def in_order(items: Iterable[str]) -> list[str]:
+    """As the price list has them, and what it does not have by name."""
+    places = {item: place for place, item in enumerate(TOKEN_LABELS)}
+    return sorted(items, key=lambda item: (places.get(item, len(places)), item))
+
+
+def quarter_of(moment: datetime) -> datetime:
+    """Say when the moment's quarter-hour began, in UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+
+
+@lru_cache(maxsize=4096)
+def clean_ip(ip: str) -> str:
+    """Write an address in the one usual way; `UNKNOWN_IP` for what is none.
+
+    A proxy may pass on nothing, or more than an address. That must not stop a request from being
+    paid, and two spellings of one address must not become two rows of one rollup.
+    """
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return UNKNOWN_IP
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def explained(items: Sequence[Item], cost_ticks: int) -> Sequence[Item]:
+    """Make the costs of the items add up to what the request was charged.
+
+    A charge never exceeds its hold, even if the upstream reports more. What the customer did not
+    pay is then taken from the last items, so that usage and charges agree to the tick.
+    """
+    excess = sum(cost for _, _, cost in items) - cost_ticks
+    if excess < 0:
+        raise UnexplainedCostError(
+            f"The billing items explain {-excess} ticks less than the {cost_ticks} charged."
+        )
+    if not excess:
+        return items
+    paid = []
+    for item, quantity, cost in reversed(items):
+        waived = min(cost, excess)
+        excess -= waived
+        paid.append((item, quantity, cost - waived))
+    return paid[::-1]
+
+
+def counted(items: Iterable[Item], status: int) -> dict[str, tuple[int, int]]:
+    """Say which items a request adds to the sums, with quantity and cost.
+
+    The one that counts requests is among them even if the request failed before it used anything.
+    """
+    sums = {COUNTED_BY: (0, 0)}
+    for item, quantity, cost_ticks in items:
+        before = sums.get(item, (0, 0))
+        sums[item] = (before[0] + quantity, before[1] + cost_ticks)
+    if status >= FAILURE_STATUS:
+        sums[FAILED] = (1, 0)
+    return sums
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """List each day from `first` to `last`."""
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def starts_of_days(first: date, last: date, zone: ZoneInfo) -> list[datetime]:
+    """Say when each local day from `first` to `last` begins, and when the last of them ends.
+
+    A midnight that the clock skips begins the day at the skip; one that comes twice, the first
+    time. Both are what the zone rules say for `fold=0`.
+    """
+    return [
+        datetime.combine(day, time.min, zone).astimezone(UTC)
+        for day in days_between(first, last + timedelta(days=1))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How much of one billing item was used, and what it cost."""
+
+    quantity: int = 0
+    cost_ticks: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Total:
+    """What was used over some time: the sums, and each billing item on its own."""
+
+    requests: int = 0
+    failures: int = 0
+    cost_ticks: int = 0
+    items: dict[str, Used] = field(default_factory=dict)
+
+    def add(self, item: str, quantity: int, cost_ticks: int, requests: int) -> None:
+        """Count one row of a rollup."""
+        if item == FAILED:
+            self.failures += requests
+            return
+        if item == COUNTED_BY:
+            self.requests += requests
+        self.cost_ticks += cost_ticks
+        before = self.items.get(item, Used())
+        self.items[item] = Used(before.quantity + quantity, before.cost_ticks + cost_ticks)
+
+    def merge(self, other: "Total") -> None:
+        """Count what another total has."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.cost_ticks += other.cost_ticks
+        for item, used in other.items.items():
+            before = self.items.get(item, Used())
+            self.items[item] = Used(
+                before.quantity + used.quantity, before.cost_ticks + used.cost_ticks
+            )
+
+    @property
+    def tokens(self) -> int:
+        return sum(used.quantity for item, used in self.items.items() if item in TOKEN_LABELS)
+
+
+@dataclass(slots=True, kw_only=True)
+class DayTotal(Total):
+    """What was used on one local day."""
+
+    day: date
