@@ -6,24 +6,34 @@ answers `request.user.is_verified()` with it.
 
 from typing import Any, ClassVar
 
+import django_otp
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_used
 from django.db import models
+from django.dispatch import receiver
+from django.http import HttpRequest
 from django_otp.models import Device, DeviceManager
+
+from accounts.models import User
 
 
 class FactorManager(DeviceManager):
     """Finds a person's factors the way django-otp asks for them."""
 
-    def devices_for_user(self, user: Any, confirmed: bool | None = None) -> "models.QuerySet[Any]":
+    def devices_for_user(
+        self,
+        user: Any,
+        confirmed: bool | None = None,  # noqa: FBT001 -- django-otp's
+    ) -> "models.QuerySet[Any]":
         factors = self.filter(user=user)
         # allauth stores a factor once it has been confirmed, never before.
         return factors.none() if confirmed is False else factors
 
 
 class Factor(Device):
-    """A row of allauth's Authenticator table, as django-otp sees it. Read here, never written."""
+    """A row of allauth's table of factors, as django-otp sees it. Read here, never written."""
 
-    # Columns that django-otp wants of a device, and that allauth has no need for.
+    # Columns that django-otp wants of a device and that allauth has no need for.
     name = None
     confirmed = True
 
@@ -37,3 +47,16 @@ class Factor(Device):
 
     def __str__(self) -> str:
         return self.get_type_display()
+
+
+@receiver(authenticator_used)
+def mark_verified(
+    *, request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
+) -> None:
+    """Have a session count as verified from the moment a factor was passed in it."""
+    factor = Factor.objects.get(pk=authenticator.pk)
+    if request.user.is_authenticated:
+        django_otp.login(request, factor)
+    else:
+        # The sign-in that this is a step of is not complete. Once it is, django-otp looks here.
+        user.otp_device = factor  # type: ignore[attr-defined]

@@ -8,11 +8,15 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Lower
 from django.utils.timezone import now
 
 from accounts import rules
+
+NAME_MAX_LENGTH = 80
+# "!" is how Django marks a password that nobody can enter.
+HAS_PASSWORD = ~Q(password__startswith="!")  # noqa: S106
 
 
 class UserManager(BaseUserManager["User"]):
@@ -26,6 +30,18 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def with_password(self, email: str) -> "User | None":
+        """Find the account that this e-mail and a password sign in to; there is at most one."""
+        # PostgreSQL lowers both, as its constraint does.
+        same = self.alias(lowered=Lower("email")).filter(lowered=Lower(Value(email)))
+        return same.filter(HAS_PASSWORD).first()
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        user = self.with_password(username or "")
+        if user is None:
+            raise User.DoesNotExist
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -42,7 +58,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField()
-    name = models.CharField(max_length=80, blank=True)
+    name = models.CharField(max_length=NAME_MAX_LENGTH, blank=True)
     timezone = models.CharField(max_length=64, default="UTC")
     theme = models.CharField(max_length=5, choices=Theme, blank=True, default=Theme.SYSTEM)
     is_active = models.BooleanField(default=True)
@@ -62,8 +78,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.UniqueConstraint(
                 Lower("email"),
-                # "!" is how Django marks a password that nobody can enter.
-                condition=~Q(password__startswith="!"),
+                condition=HAS_PASSWORD,
                 name="user_one_password_per_email",
             ),
         ]
@@ -92,7 +107,7 @@ class Team(models.Model):
     """The tenant: keys, credits, invoices and usage all belong to a team, never to a person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
     is_personal = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=now)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")

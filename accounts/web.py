@@ -1,5 +1,6 @@
 """What every page under /team/<id>/ shares: who is asking, for which team, and how we answer."""
 
+import ipaddress
 from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeAlias
@@ -40,24 +41,36 @@ View: TypeAlias = Callable[..., HttpResponse]
 
 
 def client_ip(remote_address: str, forwarded_for: str) -> str:
-    """Say where a request came from.
+    """Say where a request came from; "" if that is not known.
 
     `forwarded_for` is the X-Forwarded-For header. It is believed only as far as
     `TRUSTED_PROXIES` says that own proxies wrote it; by default not at all.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     trusted = settings.TRUSTED_PROXIES
-    if trusted and len(hops) >= trusted:
-        return hops[-trusted]
-    return remote_address
+    claimed = hops[-trusted] if trusted and len(hops) >= trusted else remote_address
+    try:
+        return str(ipaddress.ip_address(claimed))
+    except ValueError:
+        return ""  # A Unix socket has no address, and a proxy may write "unknown".
 
 
-def actor_of(request: HttpRequest) -> Actor:
-    """Say who is acting, for a page that a signed-in person opened."""
-    assert isinstance(request.user, User)  # noqa: S101 -- the sign-in door came first
-    ip = client_ip(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+def address_of(request: HttpRequest) -> str:
+    """Say where a Django request came from; "" if that is not known."""
+    remote_address = request.META.get("REMOTE_ADDR", "")
+    return client_ip(remote_address, request.headers.get("X-Forwarded-For", ""))
+
+
+def actor_of(request: HttpRequest | None, user: User | None = None) -> Actor:
+    """Say who is acting: whoever is signed in, or `user`, who is about to be or no longer is."""
+    if user is None:
+        assert request is not None  # noqa: S101 -- only a known user can act without one
+        assert isinstance(request.user, User)  # noqa: S101 -- the sign-in door came first
+        user = request.user
+    if request is None:
+        return Actor.for_user(user)
     agent = request.headers.get("User-Agent", "")[:300]
-    return Actor.for_user(request.user, ip=ip or None, user_agent=agent)
+    return Actor.for_user(user, ip=address_of(request) or None, user_agent=agent)
 
 
 def team_view(permission: Permission, *, operation: str) -> Callable[[View], View]:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from console import views
+from console import health, mailbox, views
 
 team_urls = [
     path("", views.home, name="home"),
@@ -14,11 +14,15 @@ team_urls = [
 ]
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("", views.root, name="root"),
     path("team/default/", views.default_team, name="default_team"),
     path("team/default/<path:rest>", views.default_team),
     path("team/<uuid:team_id>/", include(team_urls)),
     path("account/theme/", views.theme, name="theme"),
-    path("accounts/", include("allauth.urls")),
+    path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
+if mailbox.is_open():
+    urlpatterns += [path("mail/", include(mailbox.urlpatterns))]

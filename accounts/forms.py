@@ -1,0 +1,151 @@
+"""The shape of input: signing up and in, resetting a password, making a team."""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import (
+    LoginForm,
+    ResetPasswordForm,
+    ResetPasswordKeyForm,
+    SignupForm,
+)
+from allauth.account.models import EmailAddress
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts import services as accounts
+from accounts.models import NAME_MAX_LENGTH, User
+from accounts.web import actor_of
+
+PASSWORD_HINT = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
+
+
+class SignInForm(LoginForm):
+    """An e-mail and its password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _dress(self.fields["login"], "Email", autocomplete="username", autofocus=True)
+        _dress(self.fields["password"], "Password")
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except ValidationError as error:
+            # Under the password, where the eyes are; it does not say which of the two is wrong.
+            self.add_error("password", error)
+            cleaned = self.cleaned_data
+        return cleaned
+
+
+class SignUpForm(SignupForm):
+    """A new person: name, e-mail, and a password that is typed once.
+
+    An address that already has a password gets no second account. The page answers as if it had,
+    and the owner of the address is told by mail.
+    """
+
+    name = forms.CharField(max_length=NAME_MAX_LENGTH)
+    field_order = ("name", "email", "password1")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _dress(self.fields["name"], "Name", autocomplete="name", autofocus=True)
+        _dress(self.fields["email"], "Email")
+        _dress(self.fields["password1"], "Password", hint=PASSWORD_HINT)
+
+    def validate_unique_email(self, value: str) -> str:
+        self.account_already_exists = User.objects.with_password(value) is not None
+        return value
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        if not self.account_already_exists:
+            try:
+                return self._sign_up(request), None
+            except IntegrityError as error:
+                if "user_one_password_per_email" not in str(error):
+                    raise
+                # Somebody else signed up with this address since the form was checked.
+                self.account_already_exists = True
+        else:
+            # A new account costs a hash. Without this the answer would come noticeably sooner.
+            User().set_password(self.cleaned_data["password1"])
+        _, response = super().try_save(request)
+        return None, response
+
+    @transaction.atomic
+    def _sign_up(self, request: HttpRequest) -> User:
+        user: User = self.save(request)
+        accounts.announce(
+            operation="SignUp",
+            description=f"Signed up with the email {user.email}",
+            user=user,
+            actor=actor_of(request, user),
+            now=timezone.now(),
+        )
+        return user
+
+
+class ResetRequestForm(ResetPasswordForm):
+    """Where to mail the link that sets a new password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _dress(self.fields["email"], "Email", autofocus=True)
+
+    def clean_email(self) -> str:
+        """Choose the account with the password, if there is one: only that can be reset.
+
+        A link for an account without one would give it a password, next to the account that has.
+        """
+        email: str = get_adapter().clean_email(self.cleaned_data["email"])
+        user = User.objects.with_password(email)
+        self.users = [user] if user and user.is_active else []
+        return email
+
+
+class NewPasswordForm(ResetPasswordKeyForm):
+    """The new password, typed once, of somebody who came by the mailed link."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["password2"]
+        _dress(self.fields["password1"], "New password", hint=PASSWORD_HINT, autofocus=True)
+
+    @transaction.atomic
+    def save(self) -> None:
+        super().save()
+        adapter = get_adapter()
+        # The link went to this address, so whoever is here reads it.
+        address, _ = EmailAddress.objects.get_or_create(
+            user=self.user, email=self.user.email.lower()
+        )
+        if not address.verified:
+            adapter.confirm_email(adapter.request, address)
+        accounts.announce(
+            operation="ResetPassword",
+            description="Set a new password by the mailed link",
+            user=self.user,
+            actor=actor_of(adapter.request, self.user),
+            now=timezone.now(),
+        )
+
+
+class NewTeamForm(forms.Form):
+    """A team to be."""
+
+    name = forms.CharField(
+        max_length=NAME_MAX_LENGTH,
+        help_text="A company, a product or a project.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization", "autofocus": True}),
+    )
+
+
+def _dress(field: forms.Field, label: str, *, hint: str = "", **attrs: str | bool) -> None:
+    """Put allauth's field into our words: a label above and a hint below, no placeholder."""
+    field.label, field.help_text = label, hint
+    field.widget.attrs.pop("placeholder", None)
+    field.widget.attrs.update(attrs)

@@ -1,0 +1,105 @@
+"""What accounts can be asked for: making people and teams, and which team comes first."""
+
+from datetime import datetime
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+from django.db.models.functions import Lower
+
+from accounts.actors import Actor
+from accounts.models import Membership, Team, User
+from accounts.signals import account_changed
+
+MAX_TEAMS = 50
+
+
+class TooManyTeamsError(Exception):
+    """Someone makes teams without end."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"You are in {MAX_TEAMS} teams, and nobody can be in more. "
+            "Use one of them, or ask support to remove those that are no longer needed."
+        )
+
+
+@transaction.atomic
+def create_team(
+    *, name: str, owner: User, personal: bool = False, actor: Actor, now: datetime
+) -> Team:
+    """Make a team whose one admin is its owner.
+
+    Raises TooManyTeamsError.
+    """
+    if not personal and Membership.objects.filter(user=owner).count() >= MAX_TEAMS:
+        raise TooManyTeamsError
+    team = Team(name=name, is_personal=personal, created_at=now)
+    team.save()
+    Membership(team=team, user=owner, role=Membership.Role.ADMIN, joined_at=now).save()
+    account_changed.send(
+        sender=Team,
+        operation="CreateTeam",
+        team=team,
+        actor=actor,
+        description=f"Created the team {name}",
+        target=team,
+        before={},
+        after={"name": name},
+        now=now,
+    )
+    return team
+
+
+@transaction.atomic
+def add_person(
+    *, email: str, password: str, name: str, is_staff: bool = False, now: datetime
+) -> User:
+    """Make an account as sign-up does, with an address that counts as confirmed.
+
+    For commands. Sign-up itself goes through allauth.
+    """
+    user = User.objects.create_user(
+        email.lower(), password, name=name, is_staff=is_staff, date_joined=now
+    )
+    EmailAddress(user=user, email=user.email, primary=True, verified=True).save()
+    return user
+
+
+def teams_of(user: User) -> list[Membership]:
+    """Everywhere the person belongs, with the team: the personal team first, then by name."""
+    memberships = Membership.objects.filter(user=user).select_related("team")
+    return list(
+        memberships.order_by("-team__is_personal", Lower("team__name"), "joined_at", "team_id")
+    )
+
+
+def personal_team(user: User) -> Team:
+    """Find the team that came with the account."""
+    own = Membership.objects.filter(user=user, role=Membership.Role.ADMIN, team__is_personal=True)
+    return own.select_related("team").earliest("joined_at", "pk").team
+
+
+def default_team(user: User) -> Team:
+    """Choose where /team/default/ leads: the last team used if still a member, or the personal."""
+    used = Membership.objects.filter(user=user, team_id=user.last_team_id).select_related("team")
+    membership = used.first()
+    return membership.team if membership else personal_team(user)
+
+
+def announce(*, operation: str, description: str, user: User, actor: Actor, now: datetime) -> None:
+    """Tell the audit log what a person did with their own account.
+
+    It stands in the log of their personal team. That a person signs in is nothing that the admins
+    of their other teams may read.
+    """
+    account_changed.send(
+        sender=User,
+        operation=operation,
+        team=personal_team(user),
+        actor=actor,
+        description=description,
+        target=user,
+        before={},
+        after={},
+        now=now,
+    )

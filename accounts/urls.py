@@ -1,0 +1,36 @@
+"""The addresses of accounts. Of allauth's pages only those that we have dressed are listed.
+
+Its own list would open pages that nobody here has looked at: changing e-mails, second factors,
+social sign-in.
+"""
+
+from allauth.account import views as allauth
+from django.urls import include, path, re_path
+
+from accounts import views
+
+# allauth looks these up by name, so they keep its names and have no namespace.
+door = [
+    path("login/", allauth.login, name="account_login"),
+    path("logout/", allauth.logout, name="account_logout"),
+    path("inactive/", allauth.account_inactive, name="account_inactive"),
+    path("signup/", allauth.signup, name="account_signup"),
+    path("confirm-email/", allauth.email_verification_sent, name="account_email_verification_sent"),
+    re_path(
+        r"^confirm-email/(?P<key>[-:\w]+)/$", allauth.confirm_email, name="account_confirm_email"
+    ),
+    path("password/reset/", allauth.password_reset, name="account_reset_password"),
+    path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[-\w]+)/$",
+        allauth.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+]
+own = [
+    path("teams/new/", views.new_team, name="new_team"),
+]
+urlpatterns = [
+    path("accounts/", include(door)),
+    path("account/", include((own, "accounts"))),
+]
