@@ -30,7 +30,7 @@ class NavEntry:
     def is_current(self, view_name: str) -> bool:
         """Say whether a view is this page or, for an app of its own, one of the app's pages."""
         namespace, colon, _ = self.url_name.partition(":")
-        return view_name == self.url_name or bool(colon) and view_name.startswith(f"{namespace}:")
+        return view_name == self.url_name or (bool(colon) and view_name.startswith(f"{namespace}:"))
 
 
 NAV: Final = (

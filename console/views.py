@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -27,14 +26,7 @@ def root(request: HttpRequest) -> HttpResponse:
 @require_GET
 def default_team(request: AccountRequest, rest: str = "") -> HttpResponse:
     """Lead /team/default/… to the same page of the team that the person was in last."""
-    memberships = accounts.teams_of(request.user)
-    if not memberships:
-        raise PermissionDenied(
-            "You are not in a team. An admin of a team can invite you to it by your e-mail address."
-        )
-    mine = [membership.team_id for membership in memberships]
-    last = request.user.last_team_id
-    url = reverse("home", args=[last if last in mine else mine[0]]) + rest
+    url = reverse("home", args=[accounts.default_team(request.user).pk]) + rest
     query = request.META.get("QUERY_STRING", "")
     return redirect(f"{url}?{query}" if query else url)
 
