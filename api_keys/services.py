@@ -28,6 +28,7 @@ __all__ = [
     "disable",
     "enable",
     "find",
+    "known_to",
     "names",
     "touch",
     "visible_to",
@@ -155,7 +156,12 @@ def delete(*, key: ApiKey, actor: Actor, now: datetime) -> None:
 
 def visible_to(membership: Membership) -> ApiKeyQuerySet:
     """Find the keys that a member may see and change: an admin all of them, others their own."""
-    keys = ApiKey.of(membership.team).not_deleted()
+    return known_to(membership).not_deleted()
+
+
+def known_to(membership: Membership) -> ApiKeyQuerySet:
+    """Find what `visible_to` does and the deleted keys besides."""
+    keys = ApiKey.of(membership.team)
     return keys if membership.is_admin else keys.filter(owner=membership.user)
 
 

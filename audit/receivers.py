@@ -40,18 +40,19 @@ def record_account_change(
     **_: Any,
 ) -> None:
     """Write down a change of a person or a team. Without a team, no team's log shows it."""
-    is_row = isinstance(target, Model)
+    row = target if isinstance(target, Model) else None
     audit.record(
         team=team,
         actor=actor,
         operation=operation,
         description=description,
-        target_type=type(target).__name__ if is_row else "",
-        target_id=str(target.pk) if is_row else "",
+        target_type=type(row).__name__ if row else "",
+        target_id=str(row.pk) if row else "",
         target_label=str(target or ""),
         # A signal's sender says {} for "nothing to compare".
         before=before or None,
         after=after or None,
         outcome=outcome,
+        is_change=bool(before or after),
         now=now,
     )

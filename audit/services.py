@@ -1,7 +1,9 @@
 """The only way into the audit log, and what other apps may read from it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from accounts.actors import Actor
 from accounts.models import Team
@@ -21,11 +23,13 @@ def record(  # noqa: PLR0913 -- an event is all of this, and every caller names 
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     outcome: str = AuditEvent.Outcome.DONE,
+    is_change: bool = True,
     now: datetime,
 ) -> None:
     """Write down a change in the caller's transaction, so that neither can happen alone.
 
     `before` and `after` hold the fields that the change touched. No secrets, no digests.
+    `is_change` is false for what leaves everything as it was, such as a sign-in.
     """
     _write(
         team,
@@ -39,7 +43,7 @@ def record(  # noqa: PLR0913 -- an event is all of this, and every caller names 
         after=after,
         outcome=outcome,
         # What was refused or went wrong has changed nothing.
-        is_change=outcome == AuditEvent.Outcome.DONE,
+        is_change=is_change and outcome == AuditEvent.Outcome.DONE,
         happened_at=now,
     )
 
@@ -61,6 +65,35 @@ def record_read(*, team: Team, actor: Actor, operation: str, outcome: str, now: 
 def log(team: Team) -> AuditEventQuerySet:
     """Everything the team may read about itself, newest first."""
     return AuditEvent.of(team).newest_first()
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some events in a row, newest first, and whether the log goes on either side of them."""
+
+    events: list[AuditEvent]
+    has_newer: bool
+    has_older: bool
+
+
+def page(
+    team: Team, *, size: int, older_than: UUID | None = None, newer_than: UUID | None = None
+) -> LogPage:
+    """Cut one page out of the log, beside an event that the reader has seen.
+
+    Pages are found by an event rather than by a number: events come in while one reads, and the
+    thousandth page must cost what the first does. An unknown event leads to the newest page.
+    """
+    beside = older_than or newer_than
+    seen = AuditEvent.of(team).filter(pk=beside).first() if beside else None
+    if seen and newer_than:
+        newer = list(AuditEvent.of(team).newer_than(seen).oldest_first()[: size + 1])
+        if len(newer) > size:
+            return LogPage(newer[size - 1 :: -1], has_newer=True, has_older=True)
+        seen = None  # The newest page, and then all of it.
+    events = log(team).older_than(seen) if seen else log(team)
+    found = list(events[: size + 1])
+    return LogPage(found[:size], has_newer=seen is not None, has_older=len(found) > size)
 
 
 def recent_changes(team: Team, *, limit: int) -> list[AuditEvent]:
