@@ -16,6 +16,7 @@ __all__ = [
     "Card",
     "Processor",
     "Result",
+    "Sandbox",
     "SandboxCard",
     "Status",
     "passes_luhn",

@@ -1,0 +1,323 @@
+"""Buying credits: paid once, granted once, and nothing lost when we crash in between."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from psycopg import sql
+from pytest_django import Settings
+
+from accounts.actors import Actor
+from accounts.models import Team
+from audit.models import AuditEvent
+from billing import payments
+from billing import services as billing
+from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
+from billing.payments import Card, Result, Sandbox
+from billing.payments.base import REASONS
+from billing.rules import TICKS_PER_CENT
+from tests.factories import NOON, make_admin, make_team
+
+VISA = "4242424242424242"
+DECLINED = "4000000000000002"
+ASKS = "4000002760003184"
+
+pytestmark = pytest.mark.django_db
+
+
+def card(number: str = VISA) -> Card:
+    return Card(number, expiry_month=12, expiry_year=2030, cvc="123")
+
+
+def begin(team: Team, *, cents: int = 2500, key: str = "") -> tuple[Purchase, Actor]:
+    actor = Actor.for_user(make_admin(team, name="Alice"))
+    purchase = billing.begin(
+        team=team, actor=actor, amount_cents=cents, idempotency_key=key or str(uuid4()), now=NOON
+    )
+    return purchase, actor
+
+
+def available(team: Team) -> int:
+    return billing.balance(team, now=NOON).available_ticks
+
+
+def assert_paid_once(team: Team, cents: int = 2500) -> None:
+    assert available(team) == cents * TICKS_PER_CENT
+    assert CreditGrant.of(team).count() == 1
+    assert [invoice.total_cents for invoice in Invoice.of(team)] == [cents]
+    assert SandboxPayment.objects.filter(status="succeeded").count() == 1
+    assert list(billing.differences()) == []
+
+
+def test_a_paid_purchase_grants_the_credits_and_issues_a_receipt() -> None:
+    team = make_team("Larkspur")
+    purchase, actor = begin(team)
+
+    paid = billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    assert paid.status == Purchase.Status.SUCCEEDED
+    assert (paid.card_brand, paid.card_last4) == ("Visa", "4242")
+    grant = CreditGrant.of(team).get()
+    assert (grant.label, grant.kind) == ("Bought by Alice", CreditGrant.Kind.PREPAID)
+    assert grant.expires_at == NOON.replace(year=2027)
+    receipt = Invoice.of(team).get()
+    assert receipt.status == Invoice.Status.PAID
+    assert receipt.buyer["name"] == "Larkspur"
+    assert receipt.paid_with == "Visa ending 4242"
+    assert_paid_once(team)
+
+
+def test_a_purchase_is_in_the_audit_log_as_the_buyers_doing() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    event = AuditEvent.of(team).get(operation="BuyCredits")
+    assert event.description == "Bought $25.00 of prepaid credits"
+    assert event.user == actor.user
+
+
+def test_bought_credits_last_for_ever_where_the_operator_says_so(
+    settings: Settings,
+) -> None:
+    settings.PREPAID_EXPIRY_MONTHS = 0
+    team = make_team()
+    purchase, actor = begin(team)
+
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    assert CreditGrant.of(team).get().expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (DECLINED, "card_declined"),
+        ("4000000000009995", "insufficient_funds"),
+        ("4000000000000069", "expired_card"),
+        ("4000000000000127", "incorrect_cvc"),
+        ("4111111111111111", "not_a_test_card"),
+    ],
+)
+def test_a_refused_card_costs_nothing_and_another_may_be_tried(number: str, code: str) -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    refused = billing.pay(purchase=purchase, actor=actor, card=card(number), now=NOON)
+
+    assert (refused.status, refused.failure_code) == (Purchase.Status.FAILED, code)
+    assert code in REASONS
+    assert available(team) == 0
+    assert AuditEvent.of(team).get(operation="BuyCredits").outcome == AuditEvent.Outcome.FAILED
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+    assert_paid_once(team)
+
+
+@pytest.mark.parametrize("number", [VISA, "5555555555554444", "378282246310005"])
+def test_a_good_test_card_of_each_brand_pays(number: str) -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    paid = billing.pay(purchase=purchase, actor=actor, card=card(number), now=NOON)
+
+    assert paid.card_last4 == number[-4:]
+    assert_paid_once(team)
+
+
+def test_a_confirmed_payment_grants_the_credits_when_it_is_confirmed() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    asked = billing.pay(purchase=purchase, actor=actor, card=card(ASKS), now=NOON)
+
+    assert asked.status == Purchase.Status.REQUIRES_ACTION
+    assert available(team) == 0
+    for _ in range(2):
+        billing.confirm(purchase=purchase, actor=actor, approved=True, now=NOON)
+    assert_paid_once(team)
+
+
+def test_a_payment_that_its_holder_declines_costs_nothing() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    billing.pay(purchase=purchase, actor=actor, card=card(ASKS), now=NOON)
+
+    declined = billing.confirm(purchase=purchase, actor=actor, approved=False, now=NOON)
+
+    assert declined.failure_code == "authentication_failed"
+    assert available(team) == 0
+    billing.confirm(purchase=purchase, actor=actor, approved=True, now=NOON)
+    assert available(team) == 0
+
+
+def test_no_second_card_is_tried_while_the_first_awaits_its_confirmation() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    billing.pay(purchase=purchase, actor=actor, card=card(ASKS), now=NOON)
+
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    assert SandboxPayment.objects.count() == 1
+
+
+def test_paying_again_charges_nothing_again() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    for _ in range(3):
+        paid = billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+        assert paid.status == Purchase.Status.SUCCEEDED
+
+    assert_paid_once(team)
+
+
+def test_beginning_again_with_the_same_key_returns_the_first_purchase() -> None:
+    team = make_team()
+    actor = Actor.for_user(make_admin(team))
+    begins = [
+        billing.begin(team=team, actor=actor, amount_cents=2500, idempotency_key="k", now=NOON)
+        for _ in range(2)
+    ]
+
+    assert begins[0] == begins[1]
+    with pytest.raises(billing.IdempotencyConflictError):
+        billing.begin(team=team, actor=actor, amount_cents=2600, idempotency_key="k", now=NOON)
+
+
+@pytest.mark.parametrize("cents", [499, 1_000_001, 0, -2500])
+def test_an_amount_outside_the_limits_is_refused(cents: int) -> None:
+    team = make_team()
+
+    with pytest.raises(billing.PurchaseAmountError, match=r"from \$5.00 to \$10,000.00"):
+        begin(team, cents=cents)
+
+
+def test_a_purchase_that_was_not_paid_in_time_takes_no_money() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    late = NOON + timedelta(hours=24)
+
+    with pytest.raises(billing.PurchaseExpiredError):
+        billing.pay(purchase=purchase, actor=actor, card=card(), now=late)
+
+    billing.reconcile_all(now=late)
+    purchase.refresh_from_db()
+    assert purchase.status == Purchase.Status.EXPIRED
+    assert SandboxPayment.objects.count() == 0
+
+
+def test_a_confirmation_that_never_came_is_cancelled_before_the_purchase_expires() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    billing.pay(purchase=purchase, actor=actor, card=card(ASKS), now=NOON)
+
+    billing.reconcile_all(now=NOON + timedelta(hours=24))
+
+    purchase.refresh_from_db()
+    assert purchase.status == Purchase.Status.EXPIRED
+    assert SandboxPayment.objects.get().status == SandboxPayment.Status.CANCELLED
+
+
+# --- Crashes ----------------------------------------------------------------------------------
+
+
+class CrashError(Exception):
+    """Stands for the end of our process."""
+
+
+class DiesAfterCharging(Sandbox):
+    """The money is taken, and we are gone before we hear of it."""
+
+    def charge(self, *, amount_cents: int, card: Card, idempotency_key: str) -> Result:
+        super().charge(amount_cents=amount_cents, card=card, idempotency_key=idempotency_key)
+        raise CrashError
+
+
+class DiesBeforeCharging(Sandbox):
+    """We are gone before the processor hears of it."""
+
+    def charge(self, **_: object) -> Result:
+        raise CrashError
+
+
+def crash(processor: Sandbox, purchase: Purchase, actor: Actor) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(payments.PROCESSORS, "sandbox", processor)
+        with pytest.raises(CrashError):
+            billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+    purchase.refresh_from_db()
+    assert purchase.status == Purchase.Status.PROCESSING
+
+
+def test_money_taken_before_a_crash_is_granted_when_we_ask_again() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    crash(DiesAfterCharging(), purchase, actor)
+
+    assert available(team) == 0
+    for _ in range(2):
+        billing.reconcile_all(now=NOON)
+    assert_paid_once(team)
+
+
+def test_no_other_card_is_tried_while_the_outcome_of_a_crash_is_open() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    crash(DiesAfterCharging(), purchase, actor)
+
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    billing.reconcile_all(now=NOON)
+    assert_paid_once(team)
+
+
+def test_an_attempt_that_never_arrived_is_cancelled_so_that_it_cannot_arrive_later() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    crash(DiesBeforeCharging(), purchase, actor)
+
+    billing.reconcile_all(now=NOON + timedelta(minutes=4))
+    purchase.refresh_from_db()
+    assert purchase.status == Purchase.Status.PROCESSING
+    billing.reconcile_all(now=NOON + timedelta(minutes=5))
+
+    purchase.refresh_from_db()
+    assert (purchase.status, purchase.failure_code) == (Purchase.Status.FAILED, "not_charged")
+    late = Sandbox().charge(amount_cents=2500, card=card(), idempotency_key=purchase.attempt_key)
+    assert late.status == payments.Status.FAILED
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+    assert_paid_once(team)
+
+
+def test_one_purchase_that_cannot_be_reconciled_does_not_keep_the_others_waiting() -> None:
+    stuck, actor = begin(make_team())
+    crash(DiesAfterCharging(), stuck, actor)
+    Purchase.of(stuck.team).update(processor="gone")
+    team = make_team()
+    purchase, actor = begin(team)
+    crash(DiesAfterCharging(), purchase, actor)
+
+    billing.reconcile_all(now=NOON)
+
+    assert available(team) == 2500 * TICKS_PER_CENT
+
+
+def test_the_card_number_is_kept_nowhere() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    billing.pay(purchase=purchase, actor=actor, card=card(DECLINED), now=NOON)
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+        for table in tables:
+            rows = sql.SQL("SELECT count(*) FROM {} t WHERE t::text LIKE %s")
+            cursor.execute(rows.format(sql.Identifier(table)), [f"%{VISA}%"])
+            assert cursor.fetchone() == (0,), table
+    assert VISA not in repr(card())
