@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
+from django.conf import settings
 
 from console import embedded_postgres
 
@@ -48,6 +50,8 @@ def _end() -> None:
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _begin()
+django.setup()  # Now, because any conftest.py may import models.
+settings.STATIC_ROOT.mkdir(parents=True)  # WhiteNoise expects it.
 
 
 @pytest.hookimpl(optionalhook=True)
