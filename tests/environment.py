@@ -4,6 +4,7 @@ Nothing is shared with another run or taken from the developer's shell, so sever
 not disturb each other. Only DATABASE_URL is heeded when it is set: CI may bring a server.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import django
+import psycopg
 import pytest
 from django.conf import settings
+from psycopg import sql
 
 from console import embedded_postgres
 
@@ -35,8 +38,12 @@ def _begin() -> None:
         "SECRET_KEY": "for tests only",
         "DATA_DIR": str(_folder / "data"),
         "DJANGO_SETTINGS_MODULE": "console.settings",
+        # Begins the names of databases that tests make besides pytest-django's.
+        "TEST_DATABASES": _folder.name.replace("-", "_"),
     }
-    if not os.environ.get("DATABASE_URL"):
+    if os.environ.get("DATABASE_URL"):
+        atexit.register(_drop_databases)
+    else:
         os.environ["DATABASE_URL"] = embedded_postgres.ensure_running(_folder, throwaway=True)
 
 
@@ -46,6 +53,14 @@ def _end() -> None:
         embedded_postgres.release()
         shutil.rmtree(_folder, ignore_errors=True)
         _folder = None
+
+
+def _drop_databases() -> None:
+    """Leave a server that is not ours as it was."""
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        ours = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+        for (name,) in server.execute(ours, [os.environ["TEST_DATABASES"]]).fetchall():
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -1,0 +1,170 @@
+"""`manage.py serve`: two processes that start, crash, come back and stop as one."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from tests.servers import Console, until
+
+MakeConsole = Callable[..., Console]
+
+
+def test_it_serves_and_stops_whole_on_sigterm(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    children = console.children()
+
+    returncode = console.stop(signal.SIGTERM)
+
+    assert returncode == 0
+    assert len(children) == 3  # The web server, its one worker process, and the worker of jobs.
+    assert console.children() == []
+    assert console.get("/healthz") is None
+    assert f"The console is at {console.base_url}" in console.log()
+    assert console.log().rstrip().endswith("Stopped.")
+    assert "Traceback" not in console.log()
+
+
+def test_ctrl_c_stops_it_as_well(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+
+    assert console.stop(signal.SIGINT) == 0
+    assert console.children() == []
+
+
+def test_a_kill_leaves_no_orphans(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    assert console.process is not None
+    assert len(console.children()) == 3
+
+    console.process.kill()
+
+    until(lambda: console.children() == [], "the end of the orphans")
+    assert console.get("/healthz") is None
+
+
+def test_a_crashed_worker_is_started_again(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    [crashed] = console.children("worker")
+
+    os.kill(crashed, signal.SIGKILL)
+
+    until(lambda: set(console.children("worker")) - {crashed}, "another worker")
+    complaint = "The worker ended with SIGKILL; starting it again in 1 s."
+    assert console.log().count(complaint) == 1
+    assert console.get("/healthz") == 200
+
+
+def test_a_crashed_web_server_is_started_again_and_its_remains_are_ended(
+    make_console: MakeConsole,
+) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    before = set(console.children("web"))
+
+    os.kill(min(before), signal.SIGKILL)
+
+    until(lambda: len(set(console.children("web")) - before) == 2, "another web server")
+    until(lambda: console.get("/healthz") == 200, "an answer from it")
+    assert not before & set(console.children("web"))
+    complaint = "The web server ended with SIGKILL; starting it again in 1 s."
+    assert console.log().count(complaint) == 1
+
+
+def test_readyz_misses_a_worker_that_hangs_and_finds_it_again(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    [worker] = console.children("worker")
+    os.kill(worker, signal.SIGSTOP)
+
+    console.database.query(
+        "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1h'"
+    )
+    assert console.get("/readyz") == 503
+    os.kill(worker, signal.SIGCONT)
+
+    until(lambda: console.get("/readyz") == 200, "the worker's next report")
+
+
+def test_a_taken_port_is_told_in_a_line(make_console: MakeConsole) -> None:
+    console = make_console()
+    with closing(socket.create_server(("127.0.0.1", console.port))):
+        assert _refusal(console) == (
+            f"Cannot start: port {console.port} on 127.0.0.1 cannot be had: "
+            "Address already in use. Stop what uses it, or choose another with PORT."
+        )
+
+
+def test_an_unreachable_database_is_told_in_a_line(make_console: MakeConsole) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as nobody:
+        port = nobody.getsockname()[1]
+    console = make_console(DATABASE_URL=f"postgresql://me:secret@127.0.0.1:{port}/console")
+
+    refusal = _refusal(console)
+
+    assert refusal.startswith("Cannot start: the database cannot be reached: ")
+    assert refusal.endswith("Look at DATABASE_URL.")
+    assert "secret" not in refusal
+
+
+def test_missing_migrations_are_told_in_a_line_unless_it_may_migrate(
+    make_console: MakeConsole,
+) -> None:
+    console = make_console(DEBUG="False")
+    console.database.query("DROP TABLE django_migrations")
+
+    assert re.fullmatch(
+        r"Cannot start: the database is \d+ migrations behind. "
+        r"Run `manage.py migrate`, or start with --migrate.",
+        _refusal(console),
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is not set."),
+        ({"PORT": "eighty"}, "PORT='eighty' is not a whole number from 1 to 65535."),
+        ({"DEBUG": "yes"}, "DEBUG='yes' is neither 'True' nor 'False'."),
+        ({"HOST": "no such host"}, "HOST='no such host' is not an address."),
+    ],
+)
+def test_a_wrong_setting_is_told_in_a_line_that_names_it(
+    make_console: MakeConsole, environment: dict[str, str], complaint: str
+) -> None:
+    assert complaint in _refusal(make_console(**environment))
+
+
+def test_without_debug_it_collects_the_static_files_and_serves_them(
+    make_console: MakeConsole,
+) -> None:
+    console = make_console(DEBUG="False")
+    console.start()
+    console.wait_until_ready()
+
+    [collected] = (console.data_dir / "static").glob("console.*.css")
+
+    assert console.get(f"/static/{collected.name}") == 200
+
+
+def _refusal(console: Console) -> str:
+    """Start it in vain, and return the one line that it says."""
+    console.start()
+    assert console.process is not None
+    assert console.process.wait(90) == 1
+    [line] = console.log().splitlines()
+    return line
