@@ -61,12 +61,13 @@ class UsageRollupQuerySet(models.QuerySet["UsageRollup"]):
         sums: dict[str, int] = self.aggregate(cost_ticks=Coalesce(Sum("cost_ticks"), 0))
         return sums["cost_ticks"]
 
-    def requests_and_failures(self) -> tuple[int, int]:
-        sums = self.aggregate(
-            requests=Coalesce(Sum("requests", filter=Q(item=rules.COUNTED_BY)), 0),
-            failures=Coalesce(Sum("requests", filter=Q(item=rules.FAILED)), 0),
+    def all_and_failed(self) -> tuple[int, int]:
+        """Count the requests, and those of them that failed."""
+        counts: dict[str, int] = self.aggregate(
+            all=Coalesce(Sum("requests", filter=Q(item=rules.COUNTED_BY)), 0),
+            failed=Coalesce(Sum("requests", filter=Q(item=rules.FAILED)), 0),
         )
-        return sums["requests"], sums["failures"]
+        return counts["all"], counts["failed"]
 
     def by_span(self, starts: Sequence[datetime]) -> Iterable[tuple[int, str, int, int, int]]:
         """Sum by span of time and item: number of the span, item, quantity, cost, requests.

@@ -1,9 +1,10 @@
-"""The words and figures of usage, pure: billing items by name, quarter-hours, ranges of days."""
+"""The words and sums of usage, pure: billing items by name, quarter-hours, ranges of days."""
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -32,10 +33,6 @@ PROMPT_TOKENS: Final = frozenset({COUNTED_BY, CACHED, "prompt_image"})
 UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
 
 Item = tuple[str, int, int]  # Billing item, quantity, cost in ticks.
-
-
-class UnexplainedCostError(Exception):
-    """A request cost more than its billing items add up to: a mistake of the caller."""
 
 
 def label_of(item: str) -> str:
@@ -69,27 +66,6 @@ def clean_ip(ip: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def explained(items: Sequence[Item], cost_ticks: int) -> Sequence[Item]:
-    """Make the costs of the items add up to what the request was charged.
-
-    A charge never exceeds its hold, even if the upstream reports more. What the customer did not
-    pay is then taken from the last items, so that usage and charges agree to the tick.
-    """
-    excess = sum(cost for _, _, cost in items) - cost_ticks
-    if excess < 0:
-        raise UnexplainedCostError(
-            f"The billing items explain {-excess} ticks less than the {cost_ticks} charged."
-        )
-    if not excess:
-        return items
-    paid = []
-    for item, quantity, cost in reversed(items):
-        waived = min(cost, excess)
-        excess -= waived
-        paid.append((item, quantity, cost - waived))
-    return paid[::-1]
-
-
 def counted(items: Iterable[Item], status: int) -> dict[str, tuple[int, int]]:
     """Say which items a request adds to the sums, with quantity and cost.
 
@@ -119,6 +95,50 @@ def starts_of_days(first: date, last: date, zone: ZoneInfo) -> list[datetime]:
         datetime.combine(day, time.min, zone).astimezone(UTC)
         for day in days_between(first, last + timedelta(days=1))
     ]
+
+
+class Preset(StrEnum):
+    """A range of days that has a name. All of them end today."""
+
+    WEEK = "7d"
+    THIRTY_DAYS = "30d"
+    MONTH = "month"
+
+    @property
+    def label(self) -> str:
+        return {
+            Preset.WEEK: "7 days",
+            Preset.THIRTY_DAYS: "30 days",
+            Preset.MONTH: "This month",
+        }[self]
+
+    def first(self, today: date) -> date:
+        if self is Preset.MONTH:
+            return today.replace(day=1)
+        return today - timedelta(days=6 if self is Preset.WEEK else 29)
+
+
+def day_label(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def range_label(first: date, last: date) -> str:
+    """Name a range without repeating a month or a year: 1 to 21 Nov 2026."""
+    if first == last:
+        return day_label(last)
+    if first.year != last.year:
+        return f"{day_label(first)} to {day_label(last)}"
+    month = "" if first.month == last.month else f" {first:%b}"
+    return f"{first.day}{month} to {day_label(last)}"
+
+
+def in_words(count: int) -> str:
+    """Write a count to be read at a glance: 1.87 billion."""
+    for size, word in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
+        if count >= size:
+            # Cut, not rounded: 999,999,999 is not yet 1,000.00 million.
+            return f"{count * 100 // size / 100:,.2f} {word}"
+    return f"{count:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +182,20 @@ class Total:
 
     @property
     def tokens(self) -> int:
-        return sum(used.quantity for item, used in self.items.items() if item in TOKEN_LABELS)
+        return self._quantity(TOKEN_LABELS)
+
+    @property
+    def cached_percent(self) -> float | None:
+        """How much of the prompts was read from the cache; None without prompts."""
+        prompts = self._quantity(PROMPT_TOKENS)
+        return 100 * self._quantity([CACHED]) / prompts if prompts else None
+
+    @property
+    def failed_percent(self) -> float:
+        return 100 * self.failures / self.requests if self.requests else 0.0
+
+    def _quantity(self, items: Iterable[str]) -> int:
+        return sum(self.items[item].quantity for item in items if item in self.items)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -21,6 +21,7 @@ __all__ = [
     "RequestCount",
     "RequestRecord",
     "Total",
+    "UnexplainedCostError",
     "cost_figure",
     "daily",
     "first_token_ms",
@@ -65,11 +66,16 @@ KEY: Final = ("team_id", "quarter", "api_key_id", "model", "cluster", "ip", "ite
 MEDIAN_OF: Final = 2000
 
 
+class UnexplainedCostError(Exception):
+    """The billing items of a request add up to something else than what it cost."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request that the gateway is done with, however it ended.
 
-    `items` are (billing item, quantity, cost in ticks). A status of 500 or more is a failure.
+    `items` are (billing item, quantity, cost in ticks); their costs add up to `cost_ticks`, or
+    usage would tell another sum than billing. A status of 500 or more is a failure.
     """
 
     request_id: UUID
@@ -85,6 +91,15 @@ class RequestRecord:
     latency_ms: int
     cost_ticks: int
     items: Sequence[Item]
+
+    def __post_init__(self) -> None:
+        # Here rather than in `record`, where one mistake would stop all requests of a batch.
+        explained = sum(cost_ticks for _, _, cost_ticks in self.items)
+        if explained != self.cost_ticks:
+            raise UnexplainedCostError(
+                f"Request {self.request_id} cost {self.cost_ticks} ticks, "
+                f"but its billing items cost {explained}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,6 @@ def record(records: Sequence[RequestRecord]) -> None:
     sums: dict[tuple[str, ...], list[int]] = {}
     for one in records:
         ip = rules.clean_ip(one.ip)
-        items = rules.explained(one.items, one.cost_ticks)
         # Texts, as JSON has neither ids nor times; and texts of one kind sort as what they mean.
         of_request = (
             str(one.team_id),
@@ -132,10 +146,10 @@ def record(records: Sequence[RequestRecord]) -> None:
                 "first_token_ms": one.first_token_ms,
                 "latency_ms": one.latency_ms,
                 "cost_ticks": one.cost_ticks,
-                "items": items,
+                "items": one.items,
             }
         )
-        for item, (quantity, cost_ticks) in rules.counted(items, one.status).items():
+        for item, (quantity, cost_ticks) in rules.counted(one.items, one.status).items():
             row = sums.setdefault((*of_request, item), [0, 0, 0])
             row[0] += quantity
             row[1] += cost_ticks
@@ -165,7 +179,7 @@ def spent_ticks(team: Team, *, since: datetime, until: datetime) -> int:
 
 def requests_between(team: Team, *, since: datetime, until: datetime) -> RequestCount:
     """Count requests, by whole quarter-hours as in `spent_ticks`."""
-    return RequestCount(*_between(team, since, until).requests_and_failures())
+    return RequestCount(*_between(team, since, until).all_and_failed())
 
 
 def first_token_ms(team: Team, *, since: datetime, until: datetime) -> int | None:
