@@ -87,7 +87,7 @@ INSTALLED_APPS = [
     "django_otp",
     "csp",
     "django_htmx",
-    "template_partials.apps.SimpleAppConfig",
+    "template_partials",
     "procrastinate.contrib.django",
 ]
 MIDDLEWARE = [
@@ -276,5 +276,5 @@ LOGGING = {
     "formatters": {"line": {"format": "{levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"level": "WARNING"}},
+    "loggers": {"django.server": {"level": "WARNING"}, "procrastinate": {"level": "WARNING"}},
 }

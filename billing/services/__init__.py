@@ -1,6 +1,9 @@
 """Everything that can be asked of billing. Other apps import this and nothing below it."""
 
+from billing.models import CreditGrant
+from billing.payments import Card
 from billing.rules import (
+    TICKS_PER_USD,
     BillingItem,
     Ceiling,
     Line,
@@ -17,7 +20,14 @@ from billing.services.accounts import (
     set_spending_limit,
 )
 from billing.services.balance import Balance, balance
-from billing.services.grants import IdempotencyConflictError, expire_grants, grant
+from billing.services.grants import (
+    GrantStanding,
+    IdempotencyConflictError,
+    Standing,
+    expire_grants,
+    grant,
+    standings,
+)
 from billing.services.holds import (
     Books,
     HoldRequest,
@@ -31,7 +41,7 @@ from billing.services.holds import (
     sweep,
 )
 from billing.services.invoices import issue_receipt
-from billing.services.ledger import Difference, differences, ledger_size, snapshot
+from billing.services.ledger import Difference, differences, ledger_size, recent_entries, snapshot
 from billing.services.purchases import (
     PurchaseAmountError,
     PurchaseExpiredError,
@@ -42,12 +52,18 @@ from billing.services.purchases import (
     reconcile_all,
 )
 
+GrantKind = CreditGrant.Kind
+
 __all__ = [
+    "TICKS_PER_USD",
     "Balance",
     "BillingItem",
     "Books",
+    "Card",
     "Ceiling",
     "Difference",
+    "GrantKind",
+    "GrantStanding",
     "HoldRequest",
     "IdempotencyConflictError",
     "Line",
@@ -58,6 +74,7 @@ __all__ = [
     "Settled",
     "Settlement",
     "SpendingLimitError",
+    "Standing",
     "balance",
     "begin",
     "completion_price_ticks",
@@ -72,6 +89,7 @@ __all__ = [
     "lock_accounts",
     "pay",
     "prompt_bound_ticks",
+    "recent_entries",
     "reconcile",
     "reconcile_all",
     "release",
@@ -81,5 +99,6 @@ __all__ = [
     "set_spending_limit",
     "settle",
     "snapshot",
+    "standings",
     "sweep",
 ]
