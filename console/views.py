@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -12,6 +13,7 @@ from accounts import services as accounts
 from accounts.models import User
 from accounts.rules import Permission
 from accounts.web import AccountRequest, TeamRequest, render_page, team_view
+from console import home as home_page
 
 
 @require_safe
@@ -47,4 +49,6 @@ def theme(request: AccountRequest) -> HttpResponse:
 @require_safe
 @team_view(Permission.TEAM_READ, operation="GetTeam")
 def home(request: TeamRequest) -> HttpResponse:
-    return render_page(request, "console/home.html", {})
+    """Show how the team is doing, or what a new one does first."""
+    contents = home_page.contents(request.membership, now=timezone.now(), zone=request.user.zone)
+    return render_page(request, "console/home.html", contents)

@@ -192,3 +192,19 @@ _TONE_ICONS: Final = {"success": "check", "warning": "alert", "error": "alert"}
 
 def _of(names: Mapping[str, str], level_tag: str) -> str:
     return names.get(level_tag, "")
+
+
+# --- Words ------------------------------------------------------------------------------------
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Shorten a name to what an avatar shows."""
+    words = name.split() or ["?"]
+    return "".join(word[0] for word in (words[0], *words[1:][-1:])).upper()
+
+
+@register.filter
+def clause(sentence: str) -> str:
+    """Let a sentence follow its subject: "Alice" + "Created a key" reads "Alice created a key"."""
+    return sentence[:1].lower() + sentence[1:]
