@@ -30,6 +30,7 @@ from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
 
 DAYS: Final = 90
+HOURS: Final = 3  # What is served in one batch.
 TEST_CARD: Final = Card(number="4242424242424242", expiry_month=12, expiry_year=2099, cvc="123")
 CLUSTERS: Final = ("us-east-1", "eu-west-1", "us-central-1")
 
@@ -65,20 +66,21 @@ class Program:
 PROGRAMS: Final = (
     Program(
         "web-production", "alice", ("grok-4.6", "grok-4.7"), "us-east-1",
-        ("203.0.113.24", "203.0.113.25"), 26, 9_000, 700,
+        ("203.0.113.24", "203.0.113.25"), 26, 42_000, 1_700,
     ),
     Program(
-        "support-agent", "alice", ("grok-4.5",), "eu-west-1", ("198.51.100.8",), 14, 14_000, 500,
+        "support-agent", "alice", ("grok-4.5",), "eu-west-1", ("198.51.100.8",), 14, 64_000, 1_500,
     ),
     Program(
-        "search-ranking", "bob", ("grok-4-1-fast",), "us-east-1", ("203.0.113.71",), 20, 30_000, 60,
+        "search-ranking", "bob", ("grok-4-1-fast",), "us-east-1", ("203.0.113.71",),
+        20, 110_000, 90,
     ),
     Program(
         "ci-runner", "bob", ("grok-code-fast-1", "grok-build-0.1"), "us-central-1",
-        ("192.0.2.140", "192.0.2.141"), 12, 22_000, 2_400, works_weekends=False,
+        ("192.0.2.140", "192.0.2.141"), 12, 90_000, 5_400, works_weekends=False,
     ),
     Program(
-        "bob-notebook", "bob", ("grok-3-mini",), "eu-west-1", ("198.51.100.77",), 3, 2_500, 900,
+        "bob-notebook", "bob", ("grok-3-mini",), "eu-west-1", ("198.51.100.77",), 3, 12_000, 2_900,
     ),
 )  # fmt: skip
 
@@ -211,16 +213,6 @@ def _live(
         expires_at=start + timedelta(days=180),
         now=start,
     )
-    billing.grant(
-        team=larkspur,
-        actor=SYSTEM,
-        kind=GrantKind.PROMO,
-        amount_ticks=25 * billing.TICKS_PER_USD,
-        label="Code AUTUMN25",
-        idempotency_key="demo:autumn",
-        expires_at=now + timedelta(days=40),
-        now=now - timedelta(days=1),
-    )
     keys = {}
     for number, program in enumerate(PROGRAMS):
         owner = people[program.owner]
@@ -241,9 +233,22 @@ def _live(
     offers = gateway.catalog()
     chance = Random(7)  # noqa: S311 -- believable, and the same every time
     begin = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
-    _serve(begin, now, [(p, keys[p].secret) for p in PROGRAMS], offers, chance)
+    programs = [(program, keys[program].secret) for program in PROGRAMS]
+    yesterday = now - timedelta(days=1)
+    _serve(begin, yesterday, programs, offers, chance)
+    billing.grant(
+        team=larkspur,
+        actor=SYSTEM,
+        kind=GrantKind.PROMO,
+        amount_ticks=25 * billing.TICKS_PER_USD,
+        label="Code AUTUMN25",
+        idempotency_key="demo:autumn",
+        expires_at=now + timedelta(days=40),
+        now=yesterday,
+    )
+    _serve(yesterday, now, programs, offers, chance)
     side_project = Program(
-        "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 4_000, 400
+        "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
     _serve(now - timedelta(days=25), now, [(side_project, charlies.secret)], offers, chance)
     retired = keys[PROGRAMS[-1]]
@@ -258,13 +263,13 @@ def _serve(
     offers: Catalog,
     chance: Random,
 ) -> None:
-    """Serve what the programs ask for, two hours in a batch, as the gateway does."""
+    """Serve what the programs ask for, a few hours in a batch, as the gateway does."""
     used: dict[UUID, tuple[datetime, str]] = {}
     moment = begin
     while moment < end:
         asked = [(p, _arrival(p, s, chance)) for p, s in _asking(moment, programs, chance)]
         if asked:
-            arrived = moment + timedelta(minutes=chance.randrange(119))
+            arrived = moment + timedelta(minutes=chance.randrange(HOURS * 60 - 1))
             arrivals = [arrival for _, arrival in asked]
             _, answers = gateway.clear([], arrivals, offers=offers, now=arrived)
             outcomes = [
@@ -274,19 +279,19 @@ def _serve(
             ]
             gateway.clear(outcomes, [], offers=offers, now=arrived + timedelta(seconds=9))
             used |= {o.admitted.key.id: (arrived, o.ip) for o in outcomes}
-        moment += timedelta(hours=2)
+        moment += timedelta(hours=HOURS)
     api_keys.touch(used)
 
 
 def _asking(
     moment: datetime, programs: Sequence[tuple[Program, str]], chance: Random
 ) -> Iterator[tuple[Program, str]]:
-    """Say who asks in these two hours: more by day than by night, more with every week."""
+    """Say who asks in these hours: more by day than by night, more with every week."""
     by_day = 1.6 if 7 <= moment.hour < 21 else 0.4  # noqa: PLR2004 -- working hours
     for program, secret in programs:
         if moment.weekday() >= 5 and not program.works_weekends:  # noqa: PLR2004 -- a weekend
             continue
-        rate = program.per_day / 12 * by_day * (0.6 if moment.weekday() >= 5 else 1.0)  # noqa: PLR2004
+        rate = program.per_day * HOURS / 24 * by_day * (0.6 if moment.weekday() >= 5 else 1.0)  # noqa: PLR2004
         for _ in range(int(rate * chance.uniform(0.5, 1.5) + chance.random())):
             yield program, secret
 
