@@ -76,6 +76,9 @@ class CreditGrant(TeamOwned):
 class LedgerEntryQuerySet(QuerySet["LedgerEntry"]):
     """Reads over a team's ledger."""
 
+    def newest_first(self) -> "LedgerEntryQuerySet":
+        return self.order_by("-happened_at", "-pk")
+
 
 class LedgerEntry(TeamOwned):
     """One movement of one pot of a team's money. Written once, never changed.
@@ -130,6 +133,9 @@ class LedgerEntry(TeamOwned):
             ),
             models.UniqueConstraint(
                 fields=["grant"], condition=Q(kind="grant"), name="ledger_entry_one_per_new_grant"
+            ),
+            models.UniqueConstraint(
+                fields=["grant"], condition=Q(kind="expiry"), name="ledger_entry_one_per_expiry"
             ),
         ]
         indexes = [

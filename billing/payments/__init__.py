@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from billing.payments.base import Card, Processor, Result, Status, passes_luhn, reason
+from billing.payments.base import (
+    AMEX,
+    Card,
+    Processor,
+    Result,
+    Status,
+    brand_of,
+    passes_luhn,
+    reason,
+)
 from billing.payments.sandbox import TEST_CARDS, Sandbox, SandboxCard
 
 PROCESSORS: Final[dict[str, Processor]] = {"sandbox": Sandbox()}
@@ -10,6 +19,7 @@ PROCESSORS: Final[dict[str, Processor]] = {"sandbox": Sandbox()}
 DEFAULT: Final = "sandbox"
 
 __all__ = [
+    "AMEX",
     "DEFAULT",
     "PROCESSORS",
     "TEST_CARDS",
@@ -19,6 +29,7 @@ __all__ = [
     "Sandbox",
     "SandboxCard",
     "Status",
+    "brand_of",
     "passes_luhn",
     "reason",
 ]

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -16,6 +15,7 @@ REASONS: Final = {
     "not_charged": "The payment did not reach the processor, so nothing was charged. Try again.",
     "not_a_test_card": "The sandbox takes only the test cards listed on this page.",
 }
+AMEX: Final = "American Express"
 OTHER_REASON: Final = "The payment was refused and nothing was charged. Try another card."
 
 
@@ -51,10 +51,6 @@ class Card:
     expiry_year: int = field(repr=False)
     cvc: str = field(repr=False)
 
-    def has_expired(self, now: datetime) -> bool:
-        """Whether the card's last month has ended, by UTC."""
-        return (self.expiry_year, self.expiry_month) < (now.year, now.month)
-
 
 class Processor(Protocol):
     """Takes money. Each method may be repeated with the same key: it acts once."""
@@ -85,5 +81,5 @@ def passes_luhn(number: str) -> bool:
 
 
 def brand_of(number: str) -> str:
-    patterns = {"Visa": r"4", "Mastercard": r"5[1-5]|2[2-7]", "American Express": r"3[47]"}
+    patterns = {"Visa": r"4", "Mastercard": r"5[1-5]|2[2-7]", AMEX: r"3[47]"}
     return next((name for name, start in patterns.items() if re.match(start, number)), "Card")

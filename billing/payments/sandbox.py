@@ -29,6 +29,10 @@ class SandboxCard:
         cuts = (0, 4, 10, 15) if len(self.number) == AMEX_DIGITS else (0, 4, 8, 12, 16)
         return " ".join(self.number[a:b] for a, b in pairwise(cuts))
 
+    @property
+    def cvc_digits(self) -> int:
+        return 4 if len(self.number) == AMEX_DIGITS else 3
+
 
 AMEX_DIGITS: Final = 15
 _PAID = SandboxPayment.Status.SUCCEEDED

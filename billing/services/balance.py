@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import Count, F, QuerySet, Subquery, Sum
 from django.db.models.functions import Least
 
 from accounts.models import Team
 from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
-from billing.rules import cycle_of
+from billing.rules import TICKS_PER_USD, cycle_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ def balance(team: Team, *, now: datetime) -> Balance:
         .values("free", "prepaid", "accrued", "held", "requests", "hard_limit", "limit")
         .get()
     )
-    # A team that has never used billing has no account yet.
+    # A team that has never used billing has no account yet; it will get this one.
+    if row["hard_limit"] is None:
+        row["hard_limit"] = settings.DEFAULT_HARD_LIMIT_USD * TICKS_PER_USD
     known = {name: value or 0 for name, value in row.items()}
     return Balance(
         free_ticks=known["free"],

@@ -1,9 +1,12 @@
 """Giving credits to a team, and taking back what is left of them when they expire."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Exists, Min, OuterRef
 
 from accounts.actors import Actor
 from accounts.models import Team
@@ -11,6 +14,32 @@ from audit import services as audit
 from billing.models import CreditGrant, Hold, LedgerEntry
 from billing.rules import usd
 from billing.services.accounts import lock_account
+
+
+class Standing(StrEnum):
+    """Where a grant stands in the order of use."""
+
+    IN_USE = "In use"
+    NEXT = "Next"
+    USED_UP = "Used up"
+    EXPIRED = "Expired"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantStanding:
+    """A grant as the billing page shows it."""
+
+    grant: CreditGrant
+    standing: Standing
+    remaining_ticks: int
+
+    @property
+    def is_over(self) -> bool:
+        return self.standing in {Standing.USED_UP, Standing.EXPIRED}
+
+
+# How many grants that are over the billing page still shows.
+PAST_GRANTS: Final = 20
 
 
 class IdempotencyConflictError(Exception):
@@ -136,3 +165,25 @@ def _expire_of(team: Team, now: datetime) -> int:
     )
     CreditGrant.of(team).filter(pk__in=[expired.pk for expired in grants]).update(remaining_ticks=0)
     return len(grants)
+
+
+def standings(team: Team, *, now: datetime) -> list[GrantStanding]:
+    """List a team's grants in the order of use, then the latest of those that are over."""
+    usable = list(CreditGrant.of(team).usable(now).in_order_of_use())
+    expiry = LedgerEntry.of(team).filter(grant=OuterRef("pk"), kind=LedgerEntry.Kind.EXPIRY)
+    over = (
+        CreditGrant.of(team)
+        .exclude(pk__in=[grant.pk for grant in usable])
+        .annotate(was_expired=Exists(expiry))
+        .order_by("-granted_at", "-pk")[:PAST_GRANTS]
+    )
+    waiting = [Standing.IN_USE, *[Standing.NEXT] * len(usable)]
+    rows = [
+        GrantStanding(grant, standing, grant.remaining_ticks)
+        for grant, standing in zip(usable, waiting, strict=False)
+    ]
+    for grant in over:
+        # What remains of it, if the hourly job has not come by yet, cannot be spent any more.
+        ran_out = not (grant.was_expired or grant.remaining_ticks)
+        rows.append(GrantStanding(grant, Standing.USED_UP if ran_out else Standing.EXPIRED, 0))
+    return rows

@@ -12,7 +12,9 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.models import Team
 from billing.models import LedgerEntry
+from billing.models.credits import LedgerEntryQuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ def differences() -> Iterator[Difference]:
             cursor.execute(check)
             for team_id, sentence in cursor:
                 yield Difference(team_id, sentence)
+
+
+def recent_entries(team: Team, *, limit: int) -> LedgerEntryQuerySet:
+    """List a team's latest movements, newest first, with what each is about."""
+    return LedgerEntry.of(team).select_related("grant", "charge").newest_first()[:limit]
 
 
 def ledger_size() -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.actors import Actor
 from accounts.models import Team
@@ -112,13 +113,15 @@ def reconcile(*, purchase: Purchase, now: datetime) -> Purchase:
     return purchase
 
 
-def reconcile_all(*, now: datetime) -> None:
-    """Reconcile every purchase that needs it. One that cannot be does not keep the rest waiting."""
-    unfinished = Purchase.across_teams.filter(status__in=Purchase.UNDECIDED)
-    lapsed = Purchase.across_teams.filter(
-        status__in=Purchase.PAYABLE, created_at__lte=now - LIFETIME
-    )
-    for purchase in (unfinished | lapsed).select_related("team", "buyer").order_by("pk"):
+def reconcile_all(*, team: Team | None = None, now: datetime) -> None:
+    """Reconcile every purchase that needs it, of one team or of all.
+
+    One that cannot be reconciled does not keep the rest waiting.
+    """
+    purchases = Purchase.of(team) if team else Purchase.across_teams.all()
+    is_over = Q(status__in=Purchase.PAYABLE, created_at__lte=now - LIFETIME)
+    open_ones = purchases.filter(Q(status__in=Purchase.UNDECIDED) | is_over)
+    for purchase in open_ones.select_related("team", "buyer").order_by("pk"):
         try:
             reconcile(purchase=purchase, now=now)
         except Exception:
