@@ -1,0 +1,36 @@
+"""Requests as the gateway reports them, with only what a test is about to be told."""
+
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from accounts.models import Team
+from tests.factories import NOON
+from usage.services import RequestRecord
+
+KEY = UUID("6f0d2c1e-0000-4000-8000-000000000001")
+# 1,000 prompt tokens for $0.0002 and 100 completion tokens for $0.00005.
+ITEMS = (("prompt_text", 1_000, 2_000_000), ("completion", 100, 500_000))
+COST_TICKS = 2_500_000
+
+
+def make_record(team: Team, **fields: Any) -> RequestRecord:
+    """Make a record whose cost is that of its items, with `fields` as the test wants them."""
+    items = fields.get("items", ITEMS)
+    usual = {
+        "request_id": uuid7(),
+        "team_id": team.pk,
+        "key_id": KEY,
+        "model": "atlas-8b",
+        "cluster": "fra-1",
+        "ip": "203.0.113.7",
+        "at": NOON,
+        "status": 200,
+        "streamed": fields.get("first_token_ms") is not None,
+        "first_token_ms": None,
+        "latency_ms": 900,
+        "cost_ticks": sum(cost_ticks for _, _, cost_ticks in items),
+        "items": items,
+    }
+    return RequestRecord(**usual | fields)
