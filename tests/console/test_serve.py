@@ -18,6 +18,7 @@ def test_it_serves_and_stops_whole_on_sigterm(make_console: MakeConsole) -> None
     console = make_console()
     console.start()
     console.wait_until_ready()
+    until(lambda: f"The console is at {console.base_url}" in console.log(), "its address")
     children = console.children()
 
     returncode = console.stop(signal.SIGTERM)
@@ -26,7 +27,6 @@ def test_it_serves_and_stops_whole_on_sigterm(make_console: MakeConsole) -> None
     assert len(children) == 3  # The web server, its one worker process, and the worker of jobs.
     assert console.children() == []
     assert console.get("/healthz") is None
-    assert f"The console is at {console.base_url}" in console.log()
     assert console.log().rstrip().endswith("Stopped.")
     assert "Traceback" not in console.log()
 
