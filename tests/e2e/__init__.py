@@ -1,0 +1,1 @@
+"""The product from outside: a real console, a real browser, real clients."""
