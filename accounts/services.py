@@ -52,14 +52,25 @@ def create_team(
 
 @transaction.atomic
 def add_person(
-    *, email: str, password: str, name: str, is_staff: bool = False, now: datetime
+    *,
+    email: str,
+    password: str,
+    name: str,
+    is_staff: bool = False,
+    is_superuser: bool = False,
+    now: datetime,
 ) -> User:
     """Make an account as sign-up does, with an address that counts as confirmed.
 
     For commands. Sign-up itself goes through allauth.
     """
     user = User.objects.create_user(
-        email.lower(), password, name=name, is_staff=is_staff, date_joined=now
+        email.lower(),
+        password,
+        name=name,
+        is_staff=is_staff,
+        is_superuser=is_superuser,
+        date_joined=now,
     )
     EmailAddress(user=user, email=user.email, primary=True, verified=True).save()
     return user

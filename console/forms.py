@@ -30,7 +30,7 @@ class FieldRenderer(DjangoTemplates):
             {
                 "NAME": "fields",
                 "DIRS": [ours, djangos],
-                "APP_DIRS": False,
+                "APP_DIRS": True,  # The admin's widgets lie with the admin.
                 "OPTIONS": {"builtins": builtins},
             }
         )

@@ -1,4 +1,4 @@
-"""Second factors as django-otp sees them: a session is verified exactly after a factor was passed."""
+"""Factors as django-otp sees them: a session is verified exactly after a factor was passed."""
 
 import pytest
 from allauth.mfa.totp.internal.auth import (

@@ -1,0 +1,262 @@
+"""Who may open which page. These tables are the whole truth; a page missing from them fails."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import uuid4
+
+import pytest
+from django.apps import apps
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLResolver, get_resolver, reverse
+
+from accounts.models import Membership, Team
+from accounts.rules import MEMBER_PERMISSIONS, Permission, with_reading
+from accounts.scoping import TeamOwned
+from tests.accounts.people import text_of
+from tests.factories import make_admin, make_member, make_team, make_user
+
+# Under /team/<id>/: what a member needs.
+PERMISSIONS = {
+    "api_keys:create": Permission.API_KEYS_WRITE,
+    "api_keys:delete": Permission.API_KEYS_WRITE,
+    "api_keys:disable": Permission.API_KEYS_WRITE,
+    "api_keys:enable": Permission.API_KEYS_WRITE,
+    "api_keys:list": Permission.API_KEYS_READ,
+    "audit:event": Permission.AUDIT_READ,
+    "audit:log": Permission.AUDIT_READ,
+    "billing:buy": Permission.BILLING_WRITE,
+    "billing:checkout": Permission.BILLING_WRITE,
+    "billing:confirm": Permission.BILLING_WRITE,
+    "billing:credits": Permission.BILLING_READ,
+    "billing:invoice": Permission.BILLING_READ,
+    "billing:invoices": Permission.BILLING_READ,
+    "billing:spending_limit": Permission.BILLING_WRITE,
+    "home": Permission.TEAM_READ,
+    "usage:explorer": Permission.USAGE_READ,
+}
+# Everywhere else. Visitors may open these.
+PUBLIC = {
+    "/",
+    "/accounts/confirm-email/",
+    "/accounts/confirm-email/<key>/",
+    "/accounts/inactive/",
+    "/accounts/login/",
+    "/accounts/logout/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/password/reset/key/<uidb36>-<key>/",
+    "/accounts/signup/",
+    "/healthz",
+    "/readyz",
+}
+# Everyone who is signed in may open these.
+SIGNED_IN = {
+    "/account/teams/new/",
+    "/account/theme/",
+    "/team/default/",
+    "/team/default/<rest>",
+}
+# These exist only in a console with DEBUG and without EMAIL_URL.
+DEBUG_ONLY = {"/mail/", "/mail/<mail_id>/", "/mail/<mail_id>/html/"}
+# Only staff may open what is below.
+STAFF = "/admin/"
+
+
+class Page(NamedTuple):
+    """One address of the console."""
+
+    route: str
+    name: str
+    permission: Permission | None
+
+    def path(self, team: Team | None = None) -> str:
+        path = self.route.replace("<team_id>", str(team.pk if team else uuid4()))
+        # A UUID fits into every other place, and nothing has it.
+        return re.sub(r"<\w+>", str(uuid4()), path)
+
+
+def pages(resolver: URLResolver, prefix: str = "/", namespace: str = "") -> Iterator[Page]:
+    for pattern in resolver.url_patterns:
+        route = prefix + readable(str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            inner = f"{pattern.namespace}:" if pattern.namespace else namespace
+            yield from pages(pattern, route, inner)
+        else:
+            permission = vars(pattern.callback).get("permission")
+            yield Page(route, f"{namespace}{pattern.name}", permission)
+
+
+def readable(pattern: str) -> str:
+    """Write converters and regular expressions alike: <name>."""
+    pattern = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", pattern.lstrip("^").rstrip("$"))
+    return re.sub(r"<\w+:(\w+)>", r"<\1>", pattern)
+
+
+PAGES = sorted(pages(get_resolver()))
+OF_TEAMS = [page for page in PAGES if page.route.startswith("/team/<team_id>/")]
+OF_STAFF = [page for page in PAGES if page.route.startswith(STAFF)]
+OTHERS = [page for page in PAGES if page not in OF_TEAMS and page not in OF_STAFF]
+NOT_FOR_ALL = [page for page in OF_TEAMS if page.permission not in MEMBER_PERMISSIONS]
+
+
+def each(chosen: list[Page]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", chosen, ids=[page.route for page in chosen])
+
+
+def among(routes: set[str]) -> list[Page]:
+    return [page for page in OTHERS if page.route in routes]
+
+
+def ask(client: Client, path: str) -> HttpResponse:
+    """Open the page, by POST if it only takes that."""
+    answer = client.get(path)
+    return client.post(path) if answer.status_code == 405 else answer  # type: ignore[return-value]
+
+
+def without_ids(answer: HttpResponse) -> str:
+    """Read a page without what the address itself put there."""
+    return re.sub(r"[0-9a-f]{8}-[-0-9a-f]{27}", "id", text_of(answer))
+
+
+def test_every_page_of_a_team_is_in_the_table_with_the_permission_it_asks_for() -> None:
+    assert {page.name: page.permission for page in OF_TEAMS} == PERMISSIONS
+
+
+def test_every_other_page_is_in_exactly_one_table() -> None:
+    assert {page.route for page in OTHERS} == PUBLIC | SIGNED_IN | DEBUG_ONLY
+    assert len(PUBLIC | SIGNED_IN | DEBUG_ONLY) == len(PUBLIC) + len(SIGNED_IN) + len(DEBUG_ONLY)
+
+
+# --- Pages of a team
+
+
+@each(OF_TEAMS)
+@pytest.mark.django_db
+def test_a_stranger_cannot_tell_that_the_team_exists(client: Client, page: Page) -> None:
+    client.force_login(make_admin(make_team()))
+
+    team = make_team()
+    existing, imagined = ask(client, page.path(team)), ask(client, page.path())
+
+    assert existing.status_code == imagined.status_code == 404
+    assert without_ids(existing) == without_ids(imagined)
+
+
+@each(OF_TEAMS)
+@pytest.mark.django_db
+def test_a_visitor_is_sent_to_sign_in(client: Client, page: Page) -> None:
+    for answer in (client.get(page.path(make_team())), client.post(page.path(make_team()))):
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith(reverse("account_login"))
+
+
+@each(NOT_FOR_ALL)
+@pytest.mark.django_db
+def test_a_member_without_the_permission_is_told_which_one_the_page_needs(
+    client: Client, page: Page
+) -> None:
+    team = make_team("Larkspur")
+    needed = PERMISSIONS[page.name]
+    others = [p for p in Permission if needed not in with_reading(frozenset({p}))]
+    client.force_login(make_member(team, extra=others))
+
+    answer = ask(client, page.path(team))
+
+    assert answer.status_code == 403
+    assert f"You need permission to {needed.sentence} in Larkspur." in answer.content.decode()
+
+
+@each(OF_TEAMS)
+@pytest.mark.django_db
+def test_a_member_with_that_one_permission_is_let_in(client: Client, page: Page) -> None:
+    team = make_team()
+    client.force_login(make_member(team, extra=[PERMISSIONS[page.name]]))
+
+    answer = ask(client, page.path(team))
+
+    # 404 where the address names a thing that does not exist.
+    expected = {404} if "<" in page.route.removeprefix("/team/<team_id>/") else {200, 302}
+    assert answer.status_code in expected
+
+
+@each(NOT_FOR_ALL)
+@pytest.mark.django_db
+def test_who_leaves_a_team_is_a_stranger_at_once(client: Client, page: Page) -> None:
+    team = make_team()
+    member = make_member(team, Membership.Role.ADMIN)
+    client.force_login(member)
+    Membership.objects.filter(user=member, team=team).delete()
+
+    assert ask(client, page.path(team)).status_code == 404
+
+
+# --- All other pages
+
+
+@each(among(PUBLIC))
+@pytest.mark.django_db
+def test_a_visitor_may_open_the_public_pages(client: Client, page: Page) -> None:
+    answer = client.get(page.path())
+
+    assert answer.status_code in {200, 302, 503}
+    if answer.status_code == 302:
+        # The start leads on to the door, but not as from a locked page.
+        assert answer.headers["Location"] == reverse("account_login")
+
+
+@each(among(SIGNED_IN))
+@pytest.mark.django_db
+def test_who_is_signed_in_may_open_pages_that_need_no_team_and_a_visitor_may_not(
+    client: Client, page: Page
+) -> None:
+    visit = client.get(page.path())
+    assert visit.status_code == 302
+    assert visit.headers["Location"].startswith(reverse("account_login") + "?next=")
+
+    client.force_login(make_user())
+
+    answer = ask(client, page.path())
+    assert answer.status_code in {200, 302}
+    assert not answer.headers.get("Location", "").startswith(reverse("account_login") + "?next=")
+
+
+@each(among(DEBUG_ONLY))
+@pytest.mark.django_db
+def test_nobody_may_open_pages_for_development_without_debug(client: Client, page: Page) -> None:
+    assert client.get(page.path()).status_code == 404
+
+    client.force_login(make_user())
+
+    assert client.get(page.path()).status_code == 404
+
+
+@pytest.mark.django_db
+def test_no_page_of_the_admin_is_open_to_visitors_or_customers(client: Client) -> None:
+    customer = Client()
+    customer.force_login(make_admin(make_team()))
+
+    for page in OF_STAFF:
+        visit = client.get(page.path(), follow=True)
+        assert visit.redirect_chain[-1][0].startswith(reverse("account_login")), page
+        for ask_for in (customer.get, customer.post):
+            assert ask_for(page.path(), follow=True).status_code == 403, page
+
+
+# --- Rows of a team
+
+
+def test_every_model_that_belongs_to_a_team_has_a_door_and_no_other_entrance() -> None:
+    owned = [
+        model
+        for model in apps.get_models()
+        if "team" in {field.name for field in model._meta.fields}
+        and model._meta.app_label != "accounts"
+    ]
+
+    assert owned
+    for model in owned:
+        assert issubclass(model, TeamOwned), model
+        assert hasattr(model, "of"), model
+        assert not hasattr(model, "objects"), model
