@@ -64,11 +64,12 @@ class Credit:
     """What the team can spend, and for how long that will do."""
 
     available_ticks: int
+    total_ticks: int  # With what requests in flight hold.
     days_left: int | None  # None when nothing was spent lately, or the reader may not know it.
 
     @property
     def is_gone(self) -> bool:
-        return self.available_ticks == 0
+        return self.total_ticks == 0
 
     @property
     def is_low(self) -> bool:
@@ -97,7 +98,7 @@ def traffic(team: Team, *, now: datetime, zone: ZoneInfo) -> Traffic:
     lately = usage.total(days[-1 - PACE_DAYS : -1])
     return Traffic(
         month=month.date(),
-        spent_ticks=usage.spent_ticks(team, since=month, until=now),
+        spent_ticks=usage.spent_ticks(team, since=month, until=_next_month(month)),
         today=days[-1],
         first_token_ms=usage.first_token_ms(team, since=now - timedelta(days=1), until=now),
         spent_in_chart_ticks=whole.cost_ticks,
@@ -106,6 +107,10 @@ def traffic(team: Team, *, now: datetime, zone: ZoneInfo) -> Traffic:
         requests_figure=usage.requests_figure(days),
         pace_ticks=lately.cost_ticks // PACE_DAYS,
     )
+
+
+def _next_month(first: datetime) -> datetime:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def first_steps(membership: Membership, credit: Credit | None) -> list[Step]:
@@ -142,7 +147,7 @@ def first_steps(membership: Membership, credit: Credit | None) -> list[Step]:
                 "Buy credits",
                 "Requests are paid from them, at the price of each model.",
                 "Buy credits",
-                reverse("billing:credits", args=[team.pk]),
+                f"{reverse('billing:credits', args=[team.pk])}?dialog=buy",
                 is_done=not credit.is_gone,
             ),
         )
@@ -172,9 +177,13 @@ def contents(membership: Membership, *, now: datetime, zone: ZoneInfo) -> dict[s
     seen = traffic(team, now=now, zone=zone) if Permission.USAGE_READ in may else None
     credit = None
     if Permission.BILLING_READ in may:
-        available = billing.balance(team, now=now).available_ticks
+        balance = billing.balance(team, now=now)
         pace = seen.pace_ticks if seen else 0
-        credit = Credit(available, available // pace if pace else None)
+        credit = Credit(
+            balance.available_ticks,
+            balance.total_ticks,
+            days_left=balance.total_ticks // pace if pace else None,
+        )
     return {
         "credit": credit,
         "traffic": seen,
