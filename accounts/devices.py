@@ -9,22 +9,23 @@ from typing import Any, ClassVar
 import django_otp
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_used
+from django.conf import settings
 from django.db import models
 from django.dispatch import receiver
 from django.http import HttpRequest
-from django_otp.models import Device, DeviceManager
+from django_otp.models import Device
 
 from accounts.models import User
 
 
-class FactorManager(DeviceManager):
+class FactorManager(models.Manager["Factor"]):
     """Finds a person's factors the way django-otp asks for them."""
 
     def devices_for_user(
         self,
-        user: Any,
+        user: User,
         confirmed: bool | None = None,  # noqa: FBT001 -- django-otp's
-    ) -> "models.QuerySet[Any]":
+    ) -> models.QuerySet["Factor"]:
         factors = self.filter(user=user)
         # allauth stores a factor once it has been confirmed, never before.
         return factors.none() if confirmed is False else factors
@@ -37,6 +38,7 @@ class Factor(Device):
     name = None
     confirmed = True
 
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     type = models.CharField(max_length=20, choices=Authenticator.Type)
 
     objects: ClassVar[FactorManager] = FactorManager()
@@ -46,7 +48,7 @@ class Factor(Device):
         db_table = "mfa_authenticator"
 
     def __str__(self) -> str:
-        return self.get_type_display()
+        return str(Authenticator.Type(self.type).label)
 
 
 @receiver(authenticator_used)

@@ -92,9 +92,11 @@ def personal_team(user: User) -> Team:
 
 def default_team(user: User) -> Team:
     """Choose where /team/default/ leads: the last team used if still a member, or the personal."""
-    used = Membership.objects.filter(user=user, team_id=user.last_team_id).select_related("team")
-    membership = used.first()
-    return membership.team if membership else personal_team(user)
+    if user.last_team_id is not None:
+        used = Membership.objects.filter(user=user, team_id=user.last_team_id)
+        if membership := used.select_related("team").first():
+            return membership.team
+    return personal_team(user)
 
 
 def announce(*, operation: str, description: str, user: User, actor: Actor, now: datetime) -> None:

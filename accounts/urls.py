@@ -5,12 +5,12 @@ social sign-in.
 """
 
 from allauth.account import views as allauth
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from accounts import views
 
 # allauth looks these up by name, so they keep its names and have no namespace.
-door = [
+door: list[URLPattern | URLResolver] = [
     path("login/", allauth.login, name="account_login"),
     path("logout/", allauth.logout, name="account_logout"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
@@ -27,10 +27,10 @@ door = [
         name="account_reset_password_from_key",
     ),
 ]
-own = [
+own: list[URLPattern | URLResolver] = [
     path("teams/new/", views.new_team, name="new_team"),
 ]
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include(door)),
     path("account/", include((own, "accounts"))),
 ]

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -117,7 +117,7 @@ def _require_open() -> None:
         raise Http404
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", mails, name="mails"),
     path("<str:mail_id>/", mail, name="mail"),
     path("<str:mail_id>/html/", mail_html, name="mail_html"),

@@ -1,11 +1,11 @@
 """Every address the console answers. Everything a team owns lives under /team/<id>/."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from console import health, mailbox, views
 
-team_urls = [
+team_urls: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("api-keys/", include("api_keys.urls")),
     path("usage/", include("usage.urls")),

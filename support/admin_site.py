@@ -5,7 +5,7 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.conf import settings
-from django.contrib.admin import ModelAdmin
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
@@ -46,10 +46,10 @@ class ConsoleAdminSite(OTPAdminSite):
                 super().register(model, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
-        user = request.user
-        if not (user.is_active and user.is_staff):
-            return False
-        return user.is_verified() or (settings.DEBUG and not user_has_device(user))
+        if super().has_permission(request):
+            return True
+        has_password_only = AdminSite.has_permission(self, request)
+        return settings.DEBUG and has_password_only and not user_has_device(request.user)
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
