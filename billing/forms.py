@@ -17,6 +17,16 @@ PRESETS: Final = (25, 100, 250, 500)
 OTHER: Final = ""
 
 
+class Segments(forms.RadioSelect):
+    """A few choices drawn as one control. A dialog that opens puts the focus on the chosen one."""
+
+    def create_option(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(*args, **kwargs)
+        if option["selected"]:
+            option["attrs"]["autofocus"] = True
+        return option
+
+
 class BuyForm(forms.Form):
     """How much to buy. The hidden key makes a form that is sent twice one purchase."""
 
@@ -24,7 +34,7 @@ class BuyForm(forms.Form):
         label="Amount",
         required=False,
         initial="25",
-        widget=forms.RadioSelect(attrs={"class": "segments"}),
+        widget=Segments(attrs={"class": "segments"}),
     )
     amount = forms.DecimalField(
         label="Other amount, US dollars",
@@ -140,7 +150,9 @@ class SpendingLimitForm(forms.Form):
         min_value=0,
         max_digits=12,
         decimal_places=2,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        widget=forms.TextInput(
+            attrs={"inputmode": "decimal", "autocomplete": "off", "autofocus": True}
+        ),
     )
 
     def __init__(self, *args: Any, standing: billing.Balance, **kwargs: Any) -> None:

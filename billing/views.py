@@ -20,12 +20,14 @@ from billing import payments
 from billing import services as billing
 from billing.forms import BuyForm, CardForm, SpendingLimitForm
 from billing.models import Invoice, Purchase
-from billing.rules import TICKS_PER_USD, cycle_of, months_later
+from billing.rules import TICKS_PER_CENT, TICKS_PER_USD, cycle_of, months_later, usd
 
 RECENT_ENTRIES: Final = 20
 INVOICES_PER_PAGE: Final = 50
 # Below this the page says what happens at zero before it happens.
 LOW_TICKS: Final = 5 * TICKS_PER_USD
+# Between two parts of the balance's bar.
+GAP_PERCENT: Final = 0.4
 
 
 # --- Credits ----------------------------------------------------------------------------------
@@ -106,18 +108,19 @@ def _credits_page(
 
 
 def _shares(standing: billing.Balance) -> dict[str, float]:
-    """Say how the parts of the balance share its bar, in percent."""
+    """Say how the parts of the balance share its bar, in percent, with a gap between two parts."""
     total = standing.total_ticks
     if not total:
         return {}
-    free = round(100 * standing.free_ticks / total, 1)
-    invoice = round(100 * standing.invoice_left_ticks / total, 1)
+    parts = (standing.free_ticks, standing.prepaid_ticks, standing.invoice_left_ticks)
+    free, prepaid, invoice = (round(100 * part / total, 1) for part in parts)
     before_invoice = round(100 - invoice, 1)
     return {
         "free": free,
-        "prepaid": round(before_invoice - free, 1),
-        "before_invoice": before_invoice,
+        "prepaid": prepaid,
+        "prepaid_from": free + GAP_PERCENT if free else 0,
         "invoice": invoice,
+        "invoice_from": before_invoice + GAP_PERCENT if before_invoice else 0,
     }
 
 
@@ -150,13 +153,12 @@ def checkout(request: TeamRequest, purchase_id: UUID) -> HttpResponse:
         return _to_outcome(request, purchase)
     if purchase.status == Purchase.Status.REQUIRES_ACTION:
         return _to_outcome(request, purchase)
-    months = settings.PREPAID_EXPIRY_MONTHS
     context = {
         "purchase": purchase,
         "form": form,
         "reason": payments.reason(purchase.failure_code) if purchase.failure_code else "",
         "test_cards": payments.TEST_CARDS,
-        "expires_at": months_later(now, months) if months else None,
+        "expires_at": _expiry(now),
         "invoice": Invoice.of(request.team).filter(purchase=purchase).first(),
     }
     return render_page(request, "billing/checkout.html", context)
@@ -176,7 +178,14 @@ def confirm(request: TeamRequest, purchase_id: UUID) -> HttpResponse:
         )
     if request.method == "POST" or purchase.status != Purchase.Status.REQUIRES_ACTION:
         return _to_outcome(request, purchase)
-    return render_page(request, "billing/confirm.html", {"purchase": purchase})
+    context = {"purchase": purchase, "expires_at": _expiry(now)}
+    return render_page(request, "billing/confirm.html", context)
+
+
+def _expiry(now: datetime) -> datetime | None:
+    """Say until when credits that are bought now can be used; None: for ever."""
+    months = settings.PREPAID_EXPIRY_MONTHS
+    return months_later(now, months) if months else None
 
 
 def _purchase_or_404(request: TeamRequest, purchase_id: UUID) -> Purchase:
@@ -190,7 +199,8 @@ def _to_outcome(request: TeamRequest, purchase: Purchase) -> HttpResponseRedirec
     if purchase.status == Purchase.Status.REQUIRES_ACTION:
         return redirect("billing:confirm", purchase.team_id, purchase.pk)
     if purchase.status == Purchase.Status.SUCCEEDED and request.method == "POST":
-        messages.success(request, f"Payment received. {request.team.name} can use the credits now.")
+        bought = usd(purchase.amount_cents * TICKS_PER_CENT)
+        messages.success(request, f"{request.team.name} has {bought} more to spend.")
         return _to_credits(request)
     return _to_checkout(purchase)
 

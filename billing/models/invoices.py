@@ -55,7 +55,7 @@ class Invoice(TeamOwned):
     month = models.DateField(null=True, blank=True)
     seller = models.JSONField()  # {"name", "email"}
     buyer = models.JSONField()  # {"name", "contact", "email"}
-    lines = models.JSONField()  # {"description", "quantity", "unit_price_cents", "amount_cents"}
+    lines = models.JSONField()  # {"description", "amount_cents"} each.
     subtotal_cents = models.PositiveBigIntegerField()
     tax_cents = models.PositiveBigIntegerField(default=0)
     total_cents = models.PositiveBigIntegerField()

@@ -29,24 +29,20 @@ class SandboxCard:
         cuts = (0, 4, 10, 15) if len(self.number) == AMEX_DIGITS else (0, 4, 8, 12, 16)
         return " ".join(self.number[a:b] for a, b in pairwise(cuts))
 
-    @property
-    def cvc_digits(self) -> int:
-        return 4 if len(self.number) == AMEX_DIGITS else 3
-
 
 AMEX_DIGITS: Final = 15
 _PAID = SandboxPayment.Status.SUCCEEDED
 _ASKS = SandboxPayment.Status.REQUIRES_ACTION
 TEST_CARDS: Final = (
-    SandboxCard("4242424242424242", "Visa, paid", _PAID),
-    SandboxCard("5555555555554444", "Mastercard, paid", _PAID),
-    SandboxCard("378282246310005", "American Express, paid", _PAID),
-    SandboxCard("4000002500003155", "asks for confirmation", _ASKS),
-    SandboxCard("4000002760003184", "asks for confirmation each time", _ASKS),
-    SandboxCard("4000000000000002", "declined", code="card_declined"),
-    SandboxCard("4000000000009995", "insufficient funds", code="insufficient_funds"),
-    SandboxCard("4000000000000069", "expired", code="expired_card"),
-    SandboxCard("4000000000000127", "wrong security code", code="incorrect_cvc"),
+    SandboxCard("4242424242424242", "Pays, Visa", _PAID),
+    SandboxCard("5555555555554444", "Pays, Mastercard", _PAID),
+    SandboxCard("378282246310005", "Pays, American Express", _PAID),
+    SandboxCard("4000002500003155", "Asks for confirmation", _ASKS),
+    SandboxCard("4000002760003184", "Asks for confirmation each time", _ASKS),
+    SandboxCard("4000000000000002", "Declined", code="card_declined"),
+    SandboxCard("4000000000009995", "Insufficient funds", code="insufficient_funds"),
+    SandboxCard("4000000000000069", "Expired", code="expired_card"),
+    SandboxCard("4000000000000127", "Wrong security code", code="incorrect_cvc"),
 )
 _ANY_OTHER = SandboxCard("", "", code="not_a_test_card")
 
@@ -84,7 +80,7 @@ class Sandbox:
 
     def find(self, *, idempotency_key: str) -> Result | None:
         payment = SandboxPayment.objects.filter(idempotency_key=idempotency_key).first()
-        return payment and _result(payment)
+        return _result(payment) if payment else None
 
     def cancel(self, *, idempotency_key: str) -> Result:
         with transaction.atomic():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, F, QuerySet, Subquery, Sum
@@ -45,7 +46,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
     usable = CreditGrant.of(team).usable(now)
     prepaid = CreditGrant.Kind.PREPAID
     account = BillingAccount.of(team)
-    row = (
+    row: dict[str, Any] = dict(
         Team.objects.filter(pk=team.pk)
         .annotate(
             free=_sum(usable.exclude(kind=prepaid), "remaining_ticks"),

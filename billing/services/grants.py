@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Min
 
 from accounts.actors import Actor
 from accounts.models import Team
@@ -170,13 +170,10 @@ def _expire_of(team: Team, now: datetime) -> int:
 def standings(team: Team, *, now: datetime) -> list[GrantStanding]:
     """List a team's grants in the order of use, then the latest of those that are over."""
     usable = list(CreditGrant.of(team).usable(now).in_order_of_use())
-    expiry = LedgerEntry.of(team).filter(grant=OuterRef("pk"), kind=LedgerEntry.Kind.EXPIRY)
-    over = (
-        CreditGrant.of(team)
-        .exclude(pk__in=[grant.pk for grant in usable])
-        .annotate(was_expired=Exists(expiry))
-        .order_by("-granted_at", "-pk")[:PAST_GRANTS]
-    )
+    past = CreditGrant.of(team).exclude(pk__in=[grant.pk for grant in usable])
+    over = list(past.order_by("-granted_at", "-pk")[:PAST_GRANTS])
+    expiries = LedgerEntry.of(team).filter(kind=LedgerEntry.Kind.EXPIRY, grant__in=over)
+    expired = set(expiries.values_list("grant_id", flat=True))
     waiting = [Standing.IN_USE, *[Standing.NEXT] * len(usable)]
     rows = [
         GrantStanding(grant, standing, grant.remaining_ticks)
@@ -184,6 +181,6 @@ def standings(team: Team, *, now: datetime) -> list[GrantStanding]:
     ]
     for grant in over:
         # What remains of it, if the hourly job has not come by yet, cannot be spent any more.
-        ran_out = not (grant.was_expired or grant.remaining_ticks)
+        ran_out = not grant.remaining_ticks and grant.pk not in expired
         rows.append(GrantStanding(grant, Standing.USED_UP if ran_out else Standing.EXPIRED, 0))
     return rows

@@ -30,14 +30,7 @@ def issue_receipt(*, purchase: Purchase, now: datetime) -> Invoice:
         purchase=purchase,
         seller={"name": settings.CONSOLE_NAME, "email": settings.SUPPORT_EMAIL},
         buyer={"name": team.name, "contact": buyer.display_name, "email": buyer.email},
-        lines=[
-            {
-                "description": "Prepaid credits",
-                "quantity": 1,
-                "unit_price_cents": purchase.amount_cents,
-                "amount_cents": purchase.amount_cents,
-            }
-        ],
+        lines=[{"description": "Prepaid credits", "amount_cents": purchase.amount_cents}],
         subtotal_cents=purchase.amount_cents,
         total_cents=purchase.amount_cents,
         paid_with=purchase.card,
