@@ -1,0 +1,300 @@
+"""Money for staff: everything to look up, and the two things that they may change by a service."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+from uuid import uuid4
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from accounts.actors import Actor, ActorKind
+from accounts.web import actor_of
+from billing import services as billing
+from billing.models import (
+    BillingAccount,
+    BillingCycle,
+    Charge,
+    CreditGrant,
+    Hold,
+    Invoice,
+    LedgerEntry,
+    Purchase,
+    SandboxPayment,
+)
+from billing.rules import ticks_from_usd, usd, usd_from_ticks
+
+
+def _staff(request: HttpRequest) -> Actor:
+    return replace(actor_of(request), kind=ActorKind.STAFF)
+
+
+class ReadOnly(admin.ModelAdmin[Any]):
+    """Rows that nobody edits: they are history, or the work of a service."""
+
+    list_select_related: ClassVar[Any] = ["team"]
+    show_full_result_count = False
+
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+
+class HardLimitForm(forms.ModelForm[BillingAccount]):
+    """The one number of an account that staff set."""
+
+    hard_limit_usd = forms.DecimalField(
+        label="Hard limit, US dollars per month",
+        min_value=Decimal(0),
+        max_digits=12,
+        decimal_places=2,
+        help_text="The most that the team's own spending limit can be. In force at once.",
+    )
+
+    class Meta:
+        model = BillingAccount
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[
+            "hard_limit_usd"
+        ].initial = f"{usd_from_ticks(self.instance.hard_limit_ticks):.2f}"
+
+
+@admin.register(BillingAccount)
+class BillingAccountAdmin(ReadOnly):
+    """Teams' accounts."""
+
+    form = HardLimitForm
+    list_display = ["team", "spending_limit", "hard_limit", "held"]
+    search_fields = ["=team__id", "team__name"]
+    ordering = ["team__name", "pk"]
+    readonly_fields = ["team", "spending_limit", "held"]
+    fields = ["team", "spending_limit", "hard_limit_usd", "held"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_change_permission(self, request, obj)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: BillingAccount,
+        form: Any,
+        change: bool,  # noqa: ARG002, FBT001 -- Django's signature
+    ) -> None:
+        billing.set_hard_limit(
+            team=obj.team,
+            actor=_staff(request),
+            limit_ticks=ticks_from_usd(form.cleaned_data["hard_limit_usd"]),
+            now=timezone.now(),
+        )
+
+    @admin.display(description="Spending limit")
+    def spending_limit(self, account: BillingAccount) -> str:
+        return usd(account.spending_limit_ticks)
+
+    @admin.display(description="Hard limit")
+    def hard_limit(self, account: BillingAccount) -> str:
+        return usd(account.hard_limit_ticks)
+
+    @admin.display(description="Held")
+    def held(self, account: BillingAccount) -> str:
+        return usd(account.held_ticks)
+
+
+GIVEN: Final = (CreditGrant.Kind.FREE, CreditGrant.Kind.PROMO)
+
+
+class GrantForm(forms.ModelForm[CreditGrant]):
+    """Credits that staff give. Bought credits come from purchases alone."""
+
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in GIVEN])
+    amount_usd = forms.DecimalField(
+        label="Amount, US dollars",
+        min_value=Decimal("0.01"),
+        max_value=Decimal(100_000),
+        max_digits=9,
+        decimal_places=2,
+    )
+    idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    class Meta:
+        model = CreditGrant
+        fields = ["team", "label", "expires_at"]
+        labels = {"label": "Reason"}
+        help_texts = {"label": "The team sees it as the name of the grant."}
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        expires_at = data.get("expires_at")
+        if expires_at and expires_at <= timezone.now():
+            self.add_error("expires_at", "This time is over. Credits have to expire later.")
+        return data
+
+
+@admin.register(CreditGrant)
+class CreditGrantAdmin(ReadOnly):
+    """Credits of all teams, and the form that gives some."""
+
+    list_display = ["label", "team", "kind", "amount", "remaining", "granted_at", "expires_at"]
+    list_filter = ["kind"]
+    search_fields = ["=id", "=team__id", "team__name", "label"]
+    ordering = ["-granted_at", "-pk"]
+    raw_id_fields = ["team"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Any = None,
+        change: bool = False,  # noqa: FBT001, FBT002 -- Django's signature
+        **kwargs: Any,
+    ) -> Any:
+        if obj is None:
+            kwargs["form"] = GrantForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except billing.IdempotencyConflictError as error:
+            messages.error(request, str(error))
+            return redirect(request.path)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ["team", "kind", "amount_usd", "label", "expires_at", "idempotency_key"]
+        return super().get_fields(request, obj)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: CreditGrant,
+        form: Any,
+        change: bool,  # noqa: ARG002, FBT001 -- Django's signature
+    ) -> None:
+        data = form.cleaned_data
+        given = billing.grant(
+            team=data["team"],
+            actor=_staff(request),
+            kind=CreditGrant.Kind(data["kind"]),
+            amount_ticks=ticks_from_usd(data["amount_usd"]),
+            label=data["label"],
+            idempotency_key=f"staff:{data['idempotency_key']}",
+            expires_at=data["expires_at"],
+            now=timezone.now(),
+        )
+        # Whatever the admin does next, it does with the grant that the service made.
+        obj.pk = given.pk
+        obj.refresh_from_db()
+
+    @admin.display(description="Amount")
+    def amount(self, grant: CreditGrant) -> str:
+        return usd(grant.amount_ticks)
+
+    @admin.display(description="Remaining")
+    def remaining(self, grant: CreditGrant) -> str:
+        return usd(grant.remaining_ticks)
+
+
+@admin.register(BillingCycle)
+class BillingCycleAdmin(ReadOnly):
+    """What months have accrued."""
+
+    list_display = ["team", "month", "accrued"]
+    search_fields = ["=team__id", "team__name"]
+    ordering = ["-month", "-pk"]
+
+    @admin.display(description="Accrued")
+    def accrued(self, cycle: BillingCycle) -> str:
+        return usd(cycle.accrued_ticks)
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnly):
+    """Credits set aside. An expired hold is a request that nobody ended: worth a look."""
+
+    list_display = ["id", "team", "state", "amount", "created_at", "expires_at", "ended_at"]
+    list_filter = ["state"]
+    search_fields = ["=id", "=team__id"]
+    ordering = ["-pk"]
+
+    @admin.display(description="Amount")
+    def amount(self, hold: Hold) -> str:
+        return usd(hold.amount_ticks)
+
+
+@admin.register(Charge)
+class ChargeAdmin(ReadOnly):
+    """What requests cost."""
+
+    list_display = ["id", "team", "model", "cost", "loss", "is_estimated", "charged_at"]
+    list_filter = ["is_estimated"]
+    search_fields = ["=id", "=team__id"]
+    ordering = ["-pk"]
+
+    @admin.display(description="Cost")
+    def cost(self, charge: Charge) -> str:
+        return usd(charge.cost_ticks)
+
+    @admin.display(description="Our loss")
+    def loss(self, charge: Charge) -> str:
+        return usd(charge.loss_ticks)
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly):
+    """Every movement of every team's money."""
+
+    list_display = ["happened_at", "team", "kind", "amount", "grant", "month", "charge"]
+    list_filter = ["kind"]
+    list_select_related = ["team", "grant", "charge"]
+    search_fields = ["=id", "=team__id"]
+    ordering = ["-pk"]
+
+    @admin.display(description="Amount")
+    def amount(self, entry: LedgerEntry) -> str:
+        return usd(entry.amount_ticks)
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(ReadOnly):
+    """Purchases of credits, paid or not."""
+
+    list_display = ["id", "team", "buyer", "status", "amount_cents", "failure_code", "created_at"]
+    list_filter = ["status", "processor"]
+    list_select_related = ["team", "buyer"]
+    search_fields = ["=id", "=team__id", "=processor_reference"]
+    ordering = ["-pk"]
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnly):
+    """Issued documents."""
+
+    list_display = ["reference", "team", "kind", "status", "total_cents", "issued_at"]
+    list_filter = ["kind", "status", "series"]
+    search_fields = ["=id", "=team__id", "=number"]
+    ordering = ["-issued_at", "-pk"]
+
+
+@admin.register(SandboxPayment)
+class SandboxPaymentAdmin(ReadOnly):
+    """The built-in processor's own record."""
+
+    list_display = ["id", "idempotency_key", "status", "amount_cents", "card_last4", "created_at"]
+    list_filter = ["status"]
+    list_select_related = False
+    search_fields = ["=id", "=idempotency_key"]
+    ordering = ["-pk"]
