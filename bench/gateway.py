@@ -18,8 +18,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench import servers
-from bench.load import Sample, Target, WrongAnswerError, check, run
-from bench.servers import World
+from bench.load import Sample, WrongAnswerError, check, run
+from bench.processes import cpu_seconds
+from bench.servers import Server, World
 from tests.upstreams.answers import Ask
 
 TOKENS = 32
@@ -46,13 +47,14 @@ class Results:
         self.figures: dict[tuple[str, Load], list[dict[str, float]]] = defaultdict(list)
         self.answered: dict[str, int] = defaultdict(int)
 
-    def add(self, target: Target, load: Load, sample: Sample) -> None:
-        self.figures[target.name, load].append(
+    def add(self, name: str, load: Load, sample: Sample) -> None:
+        self.figures[name, load].append(
             {
                 "rps": sample.rps,
                 "p50": sample.latency_ms(50),
                 "p99": sample.latency_ms(99),
                 "first_p50": sample.first_token_ms(50),
+                "cpu": sample.cpu_ms,
             }
         )
 
@@ -67,30 +69,34 @@ class Results:
         return statistics.median(added) if added else None
 
 
-async def measure(targets: list[Target], options: argparse.Namespace, results: Results) -> None:
+async def measure(running: list[Server], options: argparse.Namespace, results: Results) -> None:
     expected = Ask({"max_tokens": TOKENS * 2}, {"tokens": str(TOKENS)}).text
 
-    async def load_once(target: Target, load: Load, seconds: float) -> Sample:
+    async def load_once(server: Server, load: Load, seconds: float) -> Sample:
         clients, stream = load
+        target = server.target
         request = target.request(prompt=PROMPT, max_tokens=TOKENS * 2, stream=stream)
         gc.collect()
         gc.disable()  # A pause of the generator would be taken for one of the server.
+        before = cpu_seconds(server.processes)
         try:
             sample = await run(target, request, clients=clients, seconds=seconds)
         finally:
             gc.enable()
+        sample.cpu_seconds = cpu_seconds(server.processes) - before
         results.answered[target.name] += check(target, sample, expected=expected, stream=stream)
         return sample
 
-    for target in targets:
+    for server in running:
         for load in LOADS:
-            await load_once(target, load, options.warm_up)
+            await load_once(server, load, options.warm_up)
     for count in range(options.rounds):
         print(f"Round {count + 1} of {options.rounds} ...", file=sys.stderr, flush=True)
         for load in LOADS:
             # Nobody is always the one who comes after the slowest.
-            for target in targets[count % len(targets) :] + targets[: count % len(targets)]:
-                results.add(target, load, await load_once(target, load, options.seconds))
+            for server in running[count % len(running) :] + running[: count % len(running)]:
+                sample = await load_once(server, load, options.seconds)
+                results.add(server.target.name, load, sample)
 
 
 def audit(world: World, answered: int) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def audit(world: World, answered: int) -> dict[str, Any]:
 def show(results: Results, names: list[str]) -> None:
     print(
         f"{'':<26}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'first ms':>10}"
-        f"{'added p50':>12}{'added p99':>12}"
+        f"{'added p50':>12}{'added p99':>12}{'cpu ms':>10}"
     )
     for clients, stream in LOADS:
         print(f"{'streams' if stream else 'requests'}, {clients} client{'s'[: clients > 1]}")
@@ -121,7 +127,8 @@ def show(results: Results, names: list[str]) -> None:
                 None if name == "bare" else results.added(name, load, each)
                 for each in ("p50", "p99")
             ]
-            widths = (12, 10, 10, 10, 12, 12)
+            figures.append(None if name == "bare" else results.median(name, load, "cpu"))
+            widths = (12, 10, 10, 10, 12, 12, 10)
             cells = [
                 f"{'' if figure is None else format(figure, ',.2f'):>{width}}"
                 for figure, width in zip(figures, widths, strict=True)
@@ -147,6 +154,7 @@ def summary(results: Results) -> dict[str, float | None]:
             f"bare_{prefix}rps": results.median("bare", many, "rps"),
             **both(lambda name: results.added(name, alone, "p50"), f"{prefix}added_p50", "_ms"),
             **both(lambda name: results.added(name, alone, "p99"), f"{prefix}added_p99", "_ms"),
+            **both(lambda name: results.median(name, many, "cpu"), f"{prefix}cpu", "_ms"),
             f"{prefix}p99_at_32_ms": results.median("ours", many, "p99"),
             f"peer_{prefix}p99_at_32_ms": results.median("litellm", many, "p99"),
         }
@@ -172,25 +180,25 @@ def main() -> int:
     results, missing, books = Results(), [], {}
     with ExitStack() as stack:
         bare = stack.enter_context(servers.bare_upstream(f"ok?tokens={TOKENS}"))
-        targets, world = [bare], None
+        running, world = [bare], None
         try:
             if options.only != "litellm":
-                ours, world = stack.enter_context(servers.own_gateway(bare))
-                targets.append(ours)
+                ours, world = stack.enter_context(servers.own_gateway(bare.target))
+                running.append(ours)
         except servers.NotStartedError as error:
             missing.append(f"ours: {error}")
         try:
             if options.only != "ours":
-                targets.append(stack.enter_context(servers.litellm_proxy(bare)))
+                running.append(stack.enter_context(servers.litellm_proxy(bare.target)))
         except servers.NotStartedError as error:
             missing.append(f"litellm: {error}")
         try:
-            asyncio.run(measure(targets, options, results))
+            asyncio.run(measure(running, options, results))
             books = audit(world, results.answered["ours"]) if world else {}
         except (VoidError, WrongAnswerError) as error:
             print(f"VOID: {error}", file=sys.stderr)
             return 2
-    show(results, [target.name for target in targets])
+    show(results, [server.target.name for server in running])
     for reason in missing:
         print(f"Not measured, {reason}")
     report: dict[str, Any] = {"benchmark": "gateway", **summary(results)}

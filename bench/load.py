@@ -55,6 +55,7 @@ class Sample:
 
     clients: int
     seconds: float = 0.0
+    cpu_seconds: float = 0.0  # Of the server's processes.
     latencies: list[float] = field(default_factory=list)
     first_tokens: list[float] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
@@ -62,6 +63,10 @@ class Sample:
     @property
     def rps(self) -> float:
         return len(self.latencies) / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        return self.cpu_seconds / len(self.latencies) * 1000
 
     def latency_ms(self, percent: int) -> float:
         return percentile_ms(self.latencies, percent)

@@ -13,9 +13,11 @@ import time
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import processes
 from bench.load import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,18 +31,26 @@ class NotStartedError(Exception):
     """A server under test could not be had; the message says why."""
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server: how to ask it, and which processes are its own."""
+
+    target: Target
+    processes: tuple[int, ...] = ()
+
+
 @contextmanager
-def bare_upstream(behaviour: str) -> Iterator[Target]:
+def bare_upstream(behaviour: str) -> Iterator[Server]:
     """Run the fake inference server that all of the others forward to."""
     from tests.upstreams import running_upstream  # noqa: PLC0415 - the others do without tests.
 
     with running_upstream(behaviour) as upstream:
         port = int(upstream.url.rsplit(":", 1)[1].split("/")[0])
-        yield Target("bare", port, MODEL, "none")
+        yield Server(Target("bare", port, MODEL, "none"))
 
 
 @contextmanager
-def own_gateway(upstream: Target) -> Iterator[tuple[Target, "World"]]:
+def own_gateway(upstream: Target) -> Iterator[tuple[Server, "World"]]:
     """Run `manage.py serve` with one web worker, on a new database whose fsync is on."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="ours-") as folder:
@@ -57,8 +67,10 @@ def own_gateway(upstream: Target) -> Iterator[tuple[Target, "World"]]:
         world.run("migrate", "--verbosity", "0")
         made = world.ask("make", f"http://127.0.0.1:{upstream.port}/v1")
         command = [sys.executable, "manage.py", "serve"]
-        with running(command, environment, Path(folder) / "serve.log", port, "/readyz"):
-            yield Target("ours", port, MODEL, made["api_key"]), world
+        log = Path(folder) / "serve.log"
+        with running(command, environment, log, port, "/readyz") as process:
+            databases = processes.postmasters(Path(folder))
+            yield Server(Target("ours", port, MODEL, made["api_key"]), (process, *databases)), world
 
 
 class World:
@@ -90,7 +102,7 @@ class World:
 
 
 @contextmanager
-def litellm_proxy(upstream: Target) -> Iterator[Target]:
+def litellm_proxy(upstream: Target) -> Iterator[Server]:
     """Run LiteLLM's proxy as its documents advise, with one worker and without a database."""
     home = peer_home()
     port = free_port()
@@ -125,8 +137,8 @@ def litellm_proxy(upstream: Target) -> Iterator[Target]:
         command = [str(home / "bin" / "litellm"), "--config", str(file), "--host", "127.0.0.1"]
         command += ["--port", str(port), "--num_workers", "1"]
         log = Path(folder) / "litellm.log"
-        with running(command, environment, log, port, "/health/liveliness"):
-            yield Target("litellm", port, MODEL, key)
+        with running(command, environment, log, port, "/health/liveliness") as process:
+            yield Server(Target("litellm", port, MODEL, key), (process,))
 
 
 def peer_home() -> Path:
@@ -153,8 +165,8 @@ def peer_version() -> str:
 @contextmanager
 def running(
     command: list[str], environment: Mapping[str, str], log: Path, port: int, ready_path: str
-) -> Iterator[None]:
-    """Start a server, wait until it is ready, and stop it at the end."""
+) -> Iterator[int]:
+    """Start a server, wait until it is ready, give its process id, and stop it at the end."""
     with (
         log.open("wb") as output,
         subprocess.Popen(
@@ -168,7 +180,7 @@ def running(
                     said = log.read_text(errors="replace")[-4_000:]
                     raise NotStartedError(f"{command[0]} did not get ready:\n{said}")
                 time.sleep(0.2)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
