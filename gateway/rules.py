@@ -13,6 +13,11 @@ TEMPLATE_TOKENS: Final = 256
 IMAGE_TOKENS: Final = 1792
 MAX_CHOICES: Final = 128
 MAX_TOKENS_FIELDS: Final = ("max_completion_tokens", "max_tokens")
+# Other names by which some inference server takes a maximum or a number of choices, which would
+# overrule what the hold stands for: llama.cpp's, Transformers', OpenAI's elsewhere, old vLLM's.
+NOT_FORWARDED: Final = frozenset(
+    {*MAX_TOKENS_FIELDS, "n_predict", "n_cmpl", "max_new_tokens", "max_output_tokens", "best_of"}
+)
 # Beyond this a count is garbage, whoever sent it. It also keeps sums within the database's int64.
 MOST_TOKENS: Final = 10**9
 

@@ -172,13 +172,18 @@ def clear(
 def _settle(outcomes: Sequence[Outcome], books: billing.Books, now: datetime) -> list[int]:
     served = [o for o in outcomes if o.quantities is not None]
     settled = books.settle([_settlement(o) for o in served]) if served else []
-    books.release([o.admitted.request_id for o in outcomes if o.quantities is None])
+    failed = {o.admitted.request_id for o in outcomes if o.quantities is None}
+    lapsed = failed - books.release(failed)
     results = {o.admitted.request_id: s for o, s in zip(served, settled, strict=True)}
+    # An outcome may be told again after a lost connection. A settled one says so itself.
+    lapsed |= {request_id for request_id, result in results.items() if result.is_late}
+    recorded = usage.recorded(lapsed) if lapsed else set()
     records, costs = [], []
     for outcome in outcomes:
         result = results.get(outcome.admitted.request_id)
         cost, items = (result.cost_ticks, result.items) if result else (0, ())
-        if not (result and result.is_repeat):
+        is_repeat = result is not None and result.is_repeat
+        if not is_repeat and outcome.admitted.request_id not in recorded:
             records.append(_record(outcome, cost, items, now))
         costs.append(cost)
     if records:

@@ -1,6 +1,6 @@
 """Everything another app may ask of usage: to record requests, and what they come to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from statistics import median_low
@@ -27,6 +27,7 @@ __all__ = [
     "first_token_ms",
     "has_any",
     "record",
+    "recorded",
     "requests_between",
     "requests_figure",
     "spent_ticks",
@@ -165,6 +166,12 @@ def record(records: Sequence[RequestRecord]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(RECORD, [orjson.dumps(rows).decode() for rows in (events, rollups)])
+
+
+def recorded(request_ids: Collection[UUID]) -> set[UUID]:
+    """Find which of these requests, of whatever teams, are recorded already."""
+    # A request is known by its id alone, and so is the caller's right to ask.
+    return set(UsageEvent.across_teams.filter(pk__in=request_ids).values_list("pk", flat=True))
 
 
 def has_any(team: Team) -> bool:

@@ -60,6 +60,7 @@ class Settled:
     loss_ticks: int
     items: Sequence[tuple[BillingItem, int, int]]
     is_repeat: bool = False  # It had been settled before.
+    is_late: bool = False  # Its hold had lapsed before.
 
 
 @dataclass(slots=True)
@@ -122,7 +123,8 @@ class Books:
             else:
                 cost = 0
             items = rules.capped(settlement.lines, cost)
-            results[settlement.request_id] = Settled(cost, total - cost, items, is_repeat)
+            is_late = hold.state == Hold.State.EXPIRED
+            results[settlement.request_id] = Settled(cost, total - cost, items, is_repeat, is_late)
         return [results[s.request_id] for s in settlements]
 
     def _charge(self, settlement: Settlement, hold: Hold, cost: int, loss: int) -> None:
@@ -170,26 +172,29 @@ class Books:
             }
         )
 
-    def release(self, request_ids: Collection[UUID]) -> None:
-        """Give back the holds of requests that came to nothing."""
-        self._end(request_ids, Hold.State.RELEASED)
+    def release(self, request_ids: Collection[UUID]) -> set[UUID]:
+        """Give back the holds of requests that came to nothing; return those still live."""
+        return self._end(request_ids, Hold.State.RELEASED)
 
     def expire(self, team_id: UUID) -> int:
         """Give back a team's holds that have lapsed; return how many."""
         lapsed = Hold.across_teams.filter(
             team_id=team_id, state=Hold.State.LIVE, expires_at__lte=self._now
         )
-        return self._end(list(lapsed.values_list("pk", flat=True)), Hold.State.EXPIRED)
+        # Those settled in this batch look live until they are written.
+        settled = {charge[0] for charge in self._charges}
+        ids = set(lapsed.values_list("pk", flat=True)) - settled
+        return len(self._end(ids, Hold.State.EXPIRED))
 
-    def _end(self, request_ids: Collection[UUID], state: Hold.State) -> int:
+    def _end(self, request_ids: Collection[UUID], state: Hold.State) -> set[UUID]:
         if not request_ids:
-            return 0
+            return set()
         with connection.cursor() as cursor:
             cursor.execute(_END_HOLDS, [state, self._now, list(request_ids)])
             ended = cursor.fetchall()
-        for team_id, ticks in ended:
+        for _, team_id, ticks in ended:
             self._move(team_id, -ticks)
-        return len(ended)
+        return {request_id for request_id, _, _ in ended}
 
     def reserve(self, request: HoldRequest, *, until: datetime) -> Ceiling | Refusal:
         """Set credits aside for a request, or say why not.
@@ -359,7 +364,7 @@ def _ticks(ticks_by_id: Mapping[UUID, int]) -> str:
 _END_HOLDS = """
 UPDATE billing_hold SET state = %s, ended_at = %s
 WHERE id = ANY(%s) AND state = 'live'
-RETURNING team_id, amount_ticks
+RETURNING id, team_id, amount_ticks
 """
 
 _WRITE_HOLDS = """

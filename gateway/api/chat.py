@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
@@ -20,7 +21,7 @@ from gateway.api.answers import JsonResponse, error_body, error_response, invali
 from gateway.api.lane import Lane
 from gateway.api.upstream import MOST_ANSWER_BYTES, Upstreams, broken_answer, read_whole
 from gateway.rules import (
-    MAX_TOKENS_FIELDS,
+    NOT_FORWARDED,
     ChatRequest,
     InvalidRequestError,
     prompt_text,
@@ -36,6 +37,8 @@ NO_ADDRESS: Final = "::"
 PATH: Final = "/chat/completions"
 # Seconds that a client may leave a piece of its answer unread before it counts as gone.
 SEND_TIMEOUT: Final = 60.0
+# What nginx calls a request whose client left before there was an answer.
+CLIENT_GONE: Final = 499
 
 
 async def chat_completions(request: Request) -> Response:
@@ -117,10 +120,11 @@ class Exchange:
         self.cluster = admitted.offer.targets[0].cluster
         self._started = monotonic()
         self._first_token_ms: int | None = None
+        self._has_ended = False
 
     def forwarded(self) -> dict[str, Any]:
         """Build what the upstream gets: the body with the ceiling that the hold stands for."""
-        body = {k: v for k, v in self.chat.body.items() if k not in MAX_TOKENS_FIELDS}
+        body = {k: v for k, v in self.chat.body.items() if k not in NOT_FORWARDED}
         body[self.chat.max_tokens_field] = self.admitted.max_tokens
         if self.chat.is_stream:
             body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
@@ -145,14 +149,14 @@ class Exchange:
             async with self.connect() as (response, target):
                 self.cluster = target.cluster
                 answer = _parsed(await read_whole(response))
+            usage = answer.get("usage")
+            cost = await self.settle(read_usage(usage), _texts(answer, "message"))
         except RefusedError as refused:
             await self.fail(refused.status)
             return error_response(refused, self.request_id)
         except BaseException:
             await self.fail(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
-        usage = answer.get("usage")
-        cost = await self.settle(read_usage(usage), _texts(answer, "message"))
         answer["model"] = self.admitted.offer.name
         answer["usage"] = (usage if isinstance(usage, dict) else {}) | {"cost_in_usd_ticks": cost}
         return JsonResponse(answer, headers={"x-request-id": self.request_id})
@@ -166,7 +170,13 @@ class Exchange:
         return await self._end(HTTPStatus.OK, quantities, is_estimated=is_estimated)
 
     async def fail(self, status: int) -> None:
-        """Give the hold back: nothing is charged for what failed."""
+        """Give the hold back: nothing is charged for what failed.
+
+        Unless its end was told already. Then that stands, or the hold lapses: to say otherwise now
+        might contradict what the database has kept.
+        """
+        if self._has_ended:
+            return
         try:
             await self._end(status, None)
         except RefusedError:
@@ -179,6 +189,7 @@ class Exchange:
         *,
         is_estimated: bool = False,
     ) -> int:
+        self._has_ended = True
         return await self._lane.settle(
             Outcome(
                 admitted=self.admitted,
@@ -221,7 +232,8 @@ def _texts(answer: dict[str, Any], part: str) -> list[str]:
             texts += [
                 v for v in (said.get("content"), said.get("reasoning_content")) if _is_text(v)
             ]
-            for call in said.get("tool_calls") or ():
+            calls = said.get("tool_calls")
+            for call in calls if isinstance(calls, list) else ():
                 function = call.get("function") if isinstance(call, dict) else None
                 if isinstance(function, dict) and _is_text(function.get("arguments")):
                     texts.append(function["arguments"])
@@ -255,9 +267,15 @@ class StreamedAnswer(Response):
         exchange = self._exchange
         watching = asyncio.create_task(_disconnected(receive))
         try:
-            async with exchange.connect() as (response, target):
+            async with self._while_wanted(watching), exchange.connect() as (response, target):
                 exchange.cluster = target.cluster
-                await self._pass_on(response.content.iter_any(), send, watching)
+                async for payload in events(response.content.iter_any()):
+                    if payload == b"[DONE]":
+                        self._is_complete = True
+                        break
+                    await self._take(payload, send)
+            if self._is_gone and not self._last:
+                return await exchange.fail(CLIENT_GONE)
             if not self._is_complete and not self._is_gone:
                 raise broken_answer()  # noqa: TRY301 -- the one place that tells the client
             cost = await exchange.settle(self._quantities, self._texts)
@@ -272,10 +290,9 @@ class StreamedAnswer(Response):
         finally:
             watching.cancel()
 
-    async def _pass_on(
-        self, parts: AsyncIterator[bytes], send: Send, watching: "asyncio.Task[None]"
-    ) -> None:
-        """Forward chunk by chunk. A client that goes away leaves us listening for a while.
+    @asynccontextmanager
+    async def _while_wanted(self, watching: "asyncio.Task[None]") -> AsyncIterator[None]:
+        """Once the client goes away, listen to the upstream only for a while longer.
 
         What the upstream has produced is paid for, and only its end says exactly how much.
         """
@@ -290,11 +307,7 @@ class StreamedAnswer(Response):
 
                 watching.add_done_callback(leave)
                 try:
-                    async for payload in events(parts):
-                        if payload == b"[DONE]":
-                            self._is_complete = True
-                            break
-                        await self._take(payload, send)
+                    yield
                 finally:
                     watching.remove_done_callback(leave)
         except TimeoutError:
@@ -398,6 +411,11 @@ async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 data = []
         if len(rest) > MOST_ANSWER_BYTES:
             raise broken_answer()
+    if rest.endswith(b"\r"):
+        # Nothing followed: it was a whole line end.
+        last, rest = rest[:-1], b""
+        if last.startswith(b"data:"):
+            data.append(last[5:].removeprefix(b" "))
     if data and not rest:
         # Some servers leave out the last empty line.
         yield b"\n".join(data)

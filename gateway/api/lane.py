@@ -149,12 +149,18 @@ class Lane:
             self._catalog_read_at = monotonic()
         outcomes = [job.work for job in batch if isinstance(job.work, Outcome)]
         arrivals = [job.work for job in batch if isinstance(job.work, Arrival)]
+        # Before the one transaction: nothing that comes after it may fail and have it told again.
+        results = [
+            _result_or_error(job.work)
+            for job in batch
+            if not isinstance(job.work, Outcome | Arrival)
+        ]
         costs, admissions = (
             gateway.clear(outcomes, arrivals, offers=self._catalog, now=timezone.now())
             if outcomes or arrivals
             else ([], [])
         )
-        settled, admitted = iter(costs), iter(admissions)
+        settled, admitted, done = iter(costs), iter(admissions), iter(results)
         answers: list[Any] = []
         for job in batch:
             if isinstance(job.work, Outcome):
@@ -162,15 +168,17 @@ class Lane:
             elif isinstance(job.work, Arrival):
                 answers.append(next(admitted))
             else:
-                answers.append(_result_or_refusal(job.work))
+                answers.append(next(done))
         return answers
 
 
-def _result_or_refusal(function: Callable[[], Any]) -> Any:
+def _result_or_error(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except RefusedError as refused:
-        return refused
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 -- for whoever asked, and nobody else in the batch
+        return error
 
 
 def _tell(future: "asyncio.Future[Any]", answer: Any) -> None:

@@ -14,6 +14,7 @@ import orjson
 from django.conf import settings
 
 from gateway.api import sandbox
+from gateway.api.answers import invalid
 from gateway.models import SANDBOX_URL
 from gateway.services import RefusedError, Target
 
@@ -72,13 +73,17 @@ class Upstreams:
         now = monotonic()
         by_health = sorted(targets, key=lambda t: self._avoid_until.get(t.cluster, 0.0) > now)
         for target in by_health:
-            data = orjson.dumps(body | {"model": target.upstream_name})
+            try:
+                data = orjson.dumps(body | {"model": target.upstream_name})
+            except orjson.JSONEncodeError as error:
+                # It reads deeper than it writes.
+                raise invalid("The body is nested too deeply.") from error
             headers = _headers(target) | {"x-request-id": request_id}
             try:
                 response = await self._session.post(
                     _address(target) + path, data=data, headers=headers, allow_redirects=False
                 )
-            except aiohttp.ClientConnectorError as error:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 self._avoid_until[target.cluster] = monotonic() + AVOID_FOR
                 logger.warning("Cluster %s cannot be reached: %s", target.cluster, error)
             except (aiohttp.ClientError, TimeoutError) as error:
