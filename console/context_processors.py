@@ -112,7 +112,8 @@ class Shell:
 def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "shell": Shell(request),
-        "site": {
+        # Not "site": allauth gives its pages one of that name, made of the Host header.
+        "console": {
             "name": settings.CONSOLE_NAME,
             "support_email": settings.SUPPORT_EMAIL,
             "terms_url": settings.TERMS_URL,

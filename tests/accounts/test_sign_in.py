@@ -5,6 +5,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth import SESSION_KEY
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
@@ -198,3 +199,17 @@ def test_pages_of_allauth_that_are_not_ours_do_not_exist(client: Client, path: s
     client.force_login(make_person())
 
     assert client.get(path).status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["account_login", "account_signup", "account_reset_password"])
+def test_pages_bear_the_name_of_the_console_and_not_the_host_that_was_asked(
+    client: Client, settings: Settings, page: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+
+    text = text_of(client.get(reverse(page), headers={"Host": "evil.test"}))
+
+    assert "evil.test" not in text
+    assert f" · {settings.CONSOLE_NAME}</title>" in text
+    assert f"mailto:{settings.SUPPORT_EMAIL}" in text
