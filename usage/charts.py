@@ -27,7 +27,7 @@ def daily_counts(days: Sequence[date], counts: Sequence[int], *, name: str) -> d
 
 def _hover_usd(ticks: int) -> str:
     """Choose how a cost is told: to the cent, or with as many digits as a small one needs."""
-    return "%{y:$,.2f}" if not ticks or ticks >= TICKS_PER_USD // 10 else "%{y:$.3~r}"
+    return "%{y:$,.2f}" if not ticks or ticks >= TICKS_PER_USD else "%{y:$.4~r}"
 
 
 def _bars(

@@ -24,7 +24,7 @@ class RangeForm(forms.Form):
     last: date
 
     def __init__(self, data: Mapping[str, Any], *, today: date) -> None:
-        super().__init__(data, auto_id="range-%s")
+        super().__init__(data, auto_id="days-%s")
         self._today = today
         # Not in the class: "from" is a word of Python's.
         self.fields["from"] = _DayField(label="From")
@@ -57,7 +57,11 @@ class RangeForm(forms.Form):
     def _check_range(self) -> None:
         days = (self.last - self.first).days + 1
         if self.first < EARLIEST:
-            self.add_error("from", f"Choose a day from {rules.day_label(EARLIEST)} on.")
+            self.add_error(
+                "from",
+                f"{rules.day_label(self.first)} is too early. "
+                f"Choose a day from {rules.day_label(EARLIEST)} on.",
+            )
         # Tomorrow is allowed, as it is today for whoever shared the address from further east.
         elif self.last > self._today + timedelta(days=1):
             self.add_error("to", f"{rules.day_label(self.last)} has not begun yet.")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-QUARTER: Final = timedelta(minutes=15)
+MILLION: Final = 10**6
 # The unit of xAI's public usage.proto. Billing, a sibling that may not be asked, has the same.
 TICKS_PER_USD: Final = 10_000_000_000
 
@@ -134,10 +134,11 @@ def range_label(first: date, last: date) -> str:
 
 def in_words(count: int) -> str:
     """Write a count to be read at a glance: 1.87 billion."""
-    for size, word in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
-        if count >= size:
-            # Cut, not rounded: 999,999,999 is not yet 1,000.00 million.
-            return f"{count * 100 // size / 100:,.2f} {word}"
+    if count >= MILLION:
+        for size, word in ((10**12, "trillion"), (10**9, "billion"), (MILLION, "million")):
+            # What would round to 1,000.00 of the smaller word is 1.00 of this one.
+            if round(count / size, 5) >= 1:
+                return f"{count / size:,.2f} {word}"
     return f"{count:,}"
 
 

@@ -37,6 +37,7 @@ def _report(days: list[usage.DayTotal]) -> dict[str, Any]:
     return {
         "total": total,
         "tokens_in_words": rules.in_words(total.tokens),
+        "tokens_exactly": f"{total.tokens:,}" if total.tokens >= rules.MILLION else "of all types",
         "per_day_ticks": total.cost_ticks // len(days),
         "per_request_ticks": total.cost_ticks // (total.requests or 1),
         "tokens_per_request": total.tokens // (total.requests or 1),

@@ -1,0 +1,72 @@
+"""The words of usage: ranges and counts as a person would write them."""
+
+from datetime import date
+
+import pytest
+
+from usage import charts, rules
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "label"),
+    [
+        (date(2026, 11, 21), date(2026, 11, 21), "21 Nov 2026"),
+        (date(2026, 11, 1), date(2026, 11, 21), "1 to 21 Nov 2026"),
+        (date(2026, 10, 28), date(2026, 11, 3), "28 Oct to 3 Nov 2026"),
+        (date(2025, 12, 28), date(2026, 1, 3), "28 Dec 2025 to 3 Jan 2026"),
+        (date(2025, 11, 1), date(2026, 11, 1), "1 Nov 2025 to 1 Nov 2026"),
+    ],
+)
+def test_a_range_is_named_without_repeating_itself(first: date, last: date, label: str) -> None:
+    assert rules.range_label(first, last) == label
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0"),
+        (999_999, "999,999"),
+        (1_000_000, "1.00 million"),
+        (999_940_000, "999.94 million"),
+        (999_999_999, "1.00 billion"),
+        (1_867_410_724, "1.87 billion"),
+        (4_200_000_000_000_000, "4,200.00 trillion"),
+    ],
+)
+def test_a_count_is_written_to_be_read_at_a_glance(count: int, words: str) -> None:
+    assert rules.in_words(count) == words
+
+
+def test_items_stand_as_on_the_price_list_and_unknown_ones_after_them() -> None:
+    items = {"web_search", "reasoning", "prompt_text", "audio", "cached_prompt_text"}
+
+    ordered = rules.in_order(items)
+
+    assert [rules.label_of(item) for item in ordered] == [
+        "Prompt",
+        "Cached prompt",
+        "Reasoning",
+        "Audio",
+        "Web search",
+    ]
+
+
+def test_a_chart_carries_figures_and_no_colours() -> None:
+    days = [date(2026, 3, 1), date(2026, 3, 2)]
+
+    figure = charts.daily_costs(days, [0, 12_345_000_000])
+
+    (bar,) = figure["data"]
+    assert (bar["type"], bar["x"], bar["y"]) == ("bar", ["2026-03-01", "2026-03-02"], [0, 1.2345])
+    assert "template" not in figure["layout"]
+    assert "color" not in str(figure)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "format_"),
+    [(0, "$,.2f"), (7_500_000, "$.4~r"), (9_999_999_999, "$.4~r"), (10_000_000_000, "$,.2f")],
+)
+def test_a_small_cost_is_told_with_the_digits_it_needs(ticks: int, format_: str) -> None:
+    (bar,) = charts.daily_costs([date(2026, 3, 1)], [ticks])["data"]
+
+    assert bar["hovertemplate"] == [f"%{{y:{format_}}}"]
