@@ -50,14 +50,14 @@ class HtmxRedirectMiddleware:
     @staticmethod
     def _send_news(request: HttpRequest, response: HttpResponseBase) -> None:
         storage = messages.get_messages(request)
-        if storage.used:
+        if isinstance(storage, list) or storage.used:
             return
         news = [
             {"text": str(m), "tone": tone(m.level_tag), "icon": tone_icon(m.level_tag)}
             for m in storage
         ]
         if news:
-            trigger_client_event(response, "console:news", {"news": news})  # type: ignore[type-var]
+            trigger_client_event(response, "console:news", {"news": news})
 
 
 class TimezoneMiddleware:
