@@ -40,6 +40,48 @@ def test_ctrl_c_stops_it_as_well(make_console: MakeConsole) -> None:
     assert console.children() == []
 
 
+def test_a_request_that_is_under_way_is_finished_before_the_end(make_console: MakeConsole) -> None:
+    console = make_console()
+    console.start()
+    console.wait_until_ready()
+    with closing(_half_a_request(console)) as caller, closing(_idle_connection(console)):
+        assert console.process is not None
+        console.process.terminate()
+        until(lambda: console.get("/healthz") is None, "the closed door")
+
+        caller.sendall(b"b" * 5)
+
+        assert caller.recv(1024).startswith(b"HTTP/1.1 403 ")
+        assert console.process.wait(9) == 0
+    assert "killed" not in console.log()
+
+
+def test_who_does_not_finish_in_time_is_cut_off(make_console: MakeConsole) -> None:
+    console = make_console(SHUTDOWN_TIMEOUT="1")
+    console.start()
+    console.wait_until_ready()
+    with closing(_half_a_request(console)) as caller:
+        assert console.stop() == 0
+
+        assert caller.recv(1024) == b""
+    assert "The web server had not finished, and was killed." in console.log()
+    assert console.children() == []
+
+
+def test_a_second_signal_does_not_wait(make_console: MakeConsole) -> None:
+    console = make_console(SHUTDOWN_TIMEOUT="600")
+    console.start()
+    console.wait_until_ready()
+    with closing(_half_a_request(console)):
+        assert console.process is not None
+        console.process.terminate()
+        until(lambda: console.get("/healthz") is None, "the closed door")
+
+        assert console.stop() == 0
+
+    assert console.children() == []
+
+
 def test_a_kill_leaves_no_orphans(make_console: MakeConsole) -> None:
     console = make_console()
     console.start()
@@ -159,6 +201,26 @@ def test_without_debug_it_collects_the_static_files_and_serves_them(
     [collected] = (console.data_dir / "static").glob("console.*.css")
 
     assert console.get(f"/static/{collected.name}") == 200
+
+
+def _half_a_request(console: Console) -> socket.socket:
+    """Post five bytes of a form of ten, and make sure that they have arrived."""
+    caller = socket.create_connection(("127.0.0.1", console.port), timeout=30)
+    caller.sendall(
+        b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert caller.recv(1024).startswith(b"HTTP/1.1 100 ")  # The page has begun to read.
+    caller.sendall(b"a" * 5)
+    return caller
+
+
+def _idle_connection(console: Console) -> socket.socket:
+    """Ask once and stay connected, as browsers do."""
+    caller = socket.create_connection(("127.0.0.1", console.port), timeout=30)
+    caller.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert caller.recv(4096).startswith(b"HTTP/1.1 200 ")
+    return caller
 
 
 def _refusal(console: Console) -> str:

@@ -30,8 +30,8 @@ CONNECTIONS_PER_WEB_WORKER = 8192
 BACKLOG = 2048
 OPEN_FILES = 65_536
 JOBS_AT_ONCE = 4
-# What the children take to stop beyond the patience they have with their own work.
-MARGIN_SECONDS = 5
+# A job that is told to stop needs a moment to note where it was.
+LAST_WORDS_SECONDS = 3
 CONNECT_SECONDS = 5
 
 
@@ -117,7 +117,7 @@ class Command(BaseCommand):
                 supervisor.Child("web server", _manage("serve", "--only=web", parent)),
                 supervisor.Child("worker", _manage("serve", "--only=worker", parent)),
             ],
-            patience_seconds=settings.SHUTDOWN_TIMEOUT + MARGIN_SECONDS,
+            patience_seconds=settings.SHUTDOWN_TIMEOUT,
             each_tick=each_tick,
         ).run()
         self.stdout.write("Stopped.")
@@ -194,7 +194,6 @@ def run_web() -> None:
         backlog=BACKLOG,
         backpressure=CONNECTIONS_PER_WEB_WORKER,
         respawn_failed_workers=True,
-        workers_kill_timeout=settings.SHUTDOWN_TIMEOUT,
         log_level=LogLevels.warning,
         # Its lines go where Django's go.
         log_dictconfig={"handlers": {}, "loggers": {"_granian": {"handlers": []}}},
@@ -216,7 +215,7 @@ def run_worker() -> None:
         worker.run_worker(
             concurrency=JOBS_AT_ONCE,
             delete_jobs="successful",  # Failed ones stay for staff to see.
-            shutdown_graceful_timeout=settings.SHUTDOWN_TIMEOUT,
+            shutdown_graceful_timeout=max(settings.SHUTDOWN_TIMEOUT - LAST_WORDS_SECONDS, 0),
         )
 
 
