@@ -36,7 +36,8 @@ class Permission(StrEnum):
         """What the permission lets a person do, to follow "may" or "permission to"."""
         area, access = self.split(":")
         verb = "change" if access == "write" else "see"
-        return f"{verb} {area.replace('_', ' ').replace('api', 'API')}"
+        names = {"api_keys": "API keys", "audit": "the audit log", "team": "the team"}
+        return f"{verb} {names.get(area, area)}"
 
 
 ADMIN_PERMISSIONS: Final = frozenset(Permission)
