@@ -74,7 +74,9 @@ class _Account:
 
     def available_ticks(self, now: datetime) -> int:
         usable = sum(p.remaining_ticks for p in self.purses if _alive(p, now))
-        return usable + self.limit_ticks - self.accrued_ticks - self.held_ticks
+        # As `balance` has it: a hard limit lowered under what is accrued takes no credits away.
+        invoice_left = max(0, self.limit_ticks - self.accrued_ticks)
+        return usable + invoice_left - self.held_ticks
 
 
 def _alive(purse: Purse, moment: datetime) -> bool:

@@ -1,0 +1,227 @@
+"""`manage.py verify_ledger`: silent about honest books, and exact about every kind of tampering."""
+
+from io import StringIO
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.actors import SYSTEM, Actor
+from accounts.models import Team
+from billing import services as billing
+from billing.models import Charge, CreditGrant, Hold, Invoice, LedgerEntry, Purchase
+from billing.payments import Card
+from billing.rules import TICKS_PER_USD, BillingItem, Line
+from tests.factories import NOON, make_admin, make_funded_team, make_team
+
+pytestmark = pytest.mark.django_db
+
+VISA = Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
+
+
+@pytest.fixture
+def team() -> Team:
+    """Make a team with some of everything: bought, spent, invoiced, held and expired."""
+    team = make_team()
+    actor = Actor.for_user(make_admin(team))
+    purchase = billing.begin(
+        team=team, actor=actor, amount_cents=500, idempotency_key="p", now=NOON
+    )
+    billing.pay(purchase=purchase, actor=actor, card=VISA, now=NOON)
+    limit = 10 * TICKS_PER_USD
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=limit, now=NOON)
+    for tokens in (3, 4):
+        request = billing.HoldRequest(uuid4(), team.pk, 0, TICKS_PER_USD, 5)
+        billing.reserve([request], now=NOON, until=NOON)
+        lines = [Line(BillingItem.COMPLETION, tokens, TICKS_PER_USD)]
+        billing.settle([billing.Settlement(request.request_id, team.pk, "m", lines)], now=NOON)
+    live = billing.HoldRequest(uuid4(), team.pk, 0, TICKS_PER_USD, 1)
+    billing.reserve([live], now=NOON, until=NOON)
+    return team
+
+
+def verify() -> tuple[int, str, str]:
+    out, err = StringIO(), StringIO()
+    try:
+        call_command("verify_ledger", stdout=out, stderr=err)
+    except SystemExit as stop:
+        return int(str(stop.code)), out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def tamper(statement: str, *values: object) -> None:
+    """Change rows behind everyone's back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(statement, values)
+        assert cursor.rowcount == 1
+
+
+@pytest.mark.usefixtures("team")
+def test_honest_books_have_no_difference() -> None:
+    make_funded_team(usd="25")
+
+    assert verify() == (0, "2 teams, 5 entries: no difference\n", "")
+
+
+TAMPERING = {
+    "a grant's remainder": (
+        "UPDATE billing_creditgrant SET remaining_ticks = remaining_ticks + 1 WHERE team_id = %s",
+        "has 1 ticks left, but its entries sum to 0",
+    ),
+    "a grant's amount": (
+        "UPDATE billing_creditgrant SET amount_ticks = amount_ticks + 1 WHERE team_id = %s",
+        "is of 50000000001 ticks, but its first entry adds 50000000000",
+    ),
+    "an entry's amount": (
+        (
+            "UPDATE billing_ledgerentry SET amount_ticks = amount_ticks - 1 WHERE id ="
+            " (SELECT max(id::text)::uuid FROM billing_ledgerentry WHERE team_id = %s"
+            " AND grant_id IS NOT NULL AND kind = 'charge')"
+        ),
+        "entries sum to -1",
+    ),
+    "an entry that is gone": (
+        "DELETE FROM billing_ledgerentry WHERE team_id = %s AND month IS NOT NULL",
+        "the invoice of 2026-03 carries 20000000000 ticks, but its entries take 0",
+    ),
+    "a month's sum": (
+        "UPDATE billing_billingcycle SET accrued_ticks = 7 WHERE team_id = %s",
+        "the invoice of 2026-03 carries 7 ticks, but its entries take 20000000000",
+    ),
+    "a month that is gone": (
+        "DELETE FROM billing_billingcycle WHERE team_id = %s",
+        "the invoice of 2026-03 carries 0 ticks",
+    ),
+    "a charge's cost": (
+        (
+            "UPDATE billing_charge SET cost_ticks = cost_ticks + 1"
+            " WHERE team_id = %s AND cost_ticks = 30000000000"
+        ),
+        "costs 30000000001 ticks, but its entries take 30000000000",
+    ),
+    "a charge's loss": (
+        "UPDATE billing_charge SET loss_ticks = 1 WHERE team_id = %s AND cost_ticks = 30000000000",
+        "costs 30000000000 ticks and lost 1, but its lines add up to 30000000000",
+    ),
+    "a charge's lines": (
+        (
+            "UPDATE billing_charge SET lines = '[[\"completion\", 2, 5]]'"
+            " WHERE team_id = %s AND cost_ticks = 30000000000"
+        ),
+        "but its lines add up to 10",
+    ),
+    "what the account holds": (
+        "UPDATE billing_billingaccount SET held_ticks = 0 WHERE team_id = %s",
+        "the account holds 0 ticks, but its 1 live holds add up to 10000000000",
+    ),
+    "a hold that is gone": (
+        "DELETE FROM billing_hold WHERE team_id = %s AND state = 'live'",
+        "the account holds 10000000000 ticks, but its 0 live holds add up to 0",
+    ),
+    "a settled hold that is gone": (
+        (
+            "DELETE FROM billing_hold WHERE id = (SELECT id FROM billing_charge"
+            " WHERE team_id = %s AND cost_ticks = 30000000000)"
+        ),
+        "has no settled hold",
+    ),
+    "a hold that was never charged": (
+        (
+            "UPDATE billing_hold SET state = 'settled', ended_at = now()"
+            " WHERE team_id = %s AND state = 'live'"
+        ),
+        "is settled, but has no charge",
+    ),
+    "a hold that was too small": (
+        (
+            "UPDATE billing_hold SET amount_ticks = 1 WHERE id = (SELECT id FROM billing_charge"
+            " WHERE team_id = %s AND cost_ticks = 30000000000)"
+        ),
+        "costs 30000000000 ticks, more than the 1 that were held",
+    ),
+    "a purchase's amount": (
+        "UPDATE billing_purchase SET amount_cents = 501 WHERE team_id = %s",
+        "is of 501 cents and succeeded, but granted 50000000000 ticks",
+    ),
+    "a purchase's status": (
+        "UPDATE billing_purchase SET status = 'failed', completed_at = NULL WHERE team_id = %s",
+        "is of 500 cents and failed, but granted 50000000000 ticks",
+    ),
+    "a grant without its purchase": (
+        "UPDATE billing_creditgrant SET idempotency_key = 'purchase:none' WHERE team_id = %s",
+        "says that it was bought, but there is no such purchase",
+    ),
+    "a receipt's amount": (
+        "UPDATE billing_invoice SET subtotal_cents = 1, total_cents = 1 WHERE team_id = %s",
+        "its receipt is over 1",
+    ),
+    "a receipt's lines": (
+        "UPDATE billing_invoice SET lines = '[]' WHERE team_id = %s",
+        "R-1 is over 500 cents, but its lines add up to 0",
+    ),
+    "a receipt that is gone": (
+        "DELETE FROM billing_invoice WHERE team_id = %s",
+        "has no receipt",
+    ),
+    "a receipt's number": (
+        "UPDATE billing_invoice SET number = 7 WHERE team_id = %s",
+        "series R has given 1 numbers, but has 1 documents, up to 7",
+    ),
+    "an entry of another time": (
+        (
+            "UPDATE billing_ledgerentry SET kind = 'expiry' WHERE team_id = %s AND kind = 'charge'"
+            " AND grant_id IS NOT NULL AND amount_ticks = -30000000000"
+        ),
+        "before it is over",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "sentence"), TAMPERING.values(), ids=TAMPERING)
+def test_tampering_is_found_and_named(team: Team, statement: str, sentence: str) -> None:
+    tamper(statement, team.pk)
+
+    code, out, err = verify()
+
+    assert code == 1
+    assert sentence in out
+    assert f"team {team.pk}: " in out or "series" in sentence
+    assert "differences" in err
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        (
+            "UPDATE billing_ledgerentry SET team_id = %s WHERE kind = 'grant'",
+            "which belongs to team",
+        ),
+        (
+            "UPDATE billing_ledgerentry SET team_id = %s WHERE month IS NOT NULL",
+            "is for charge",
+        ),
+    ],
+)
+def test_an_entry_that_wandered_to_another_team_is_found(
+    team: Team, statement: str, sentence: str
+) -> None:
+    other = make_team()
+
+    tamper(statement, other.pk)
+
+    code, out, _ = verify()
+    assert code == 1
+    assert f"team {other.pk}: " in out
+    assert sentence in out
+    assert f"belongs to team {team.pk}" in out
+
+
+def test_the_check_does_not_change_anything(team: Team) -> None:
+    models = (CreditGrant, LedgerEntry, Charge, Hold, Purchase, Invoice)
+    before = [list(model.of(team).order_by("pk").values()) for model in models]
+
+    verify()
+
+    assert [list(model.of(team).order_by("pk").values()) for model in models] == before
