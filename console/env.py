@@ -31,7 +31,7 @@ def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int
 
 
 def names(name: str, default: str = "") -> list[str]:
-    """A comma-separated list, without blanks."""
+    """Split a comma-separated list, without blanks."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
