@@ -48,7 +48,7 @@ migrations: $(VENV)/dev
 	$(TOOLS) DATA_DIR=$(VENV)/check $(PYTHON) manage.py makemigrations --check --dry-run
 
 bench-gateway: $(VENV)/dev ## Measure the gateway against its bare upstream and against LiteLLM.
-	$(PYTHON) bench/gateway.py
+	$(PYTHON) -m bench.gateway
 
 pins: $(VENV)/dev ## Pin the requirements anew, after pyproject.toml has changed.
 	$(PYTHON) -m pip install --quiet uv
