@@ -29,10 +29,13 @@ PYTHON_EXAMPLE = """\
 import os
 from openai import OpenAI
 
-client = OpenAI(base_url="{base_url}", api_key=os.environ["CONSOLE_API_KEY"])
-model = client.models.list().data[0].id
+client = OpenAI(
+    base_url="{base_url}",
+    api_key=os.environ["CONSOLE_API_KEY"],
+)
 answer = client.chat.completions.create(
-    model=model, messages=[{{"role": "user", "content": "Hello"}}]
+    model=client.models.list().data[0].id,
+    messages=[{{"role": "user", "content": "Hello"}}],
 )
 print(answer.choices[0].message.content)
 """
@@ -127,6 +130,7 @@ def _page(
     list_url = reverse("api_keys:list", args=[request.team.pk])
     context: dict[str, Any] = {
         "page": page,
+        "list_url": list_url,
         "text": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
         "newer": f"{list_url}?page={page.number - 1}" if page.has_previous() else "",
         "older": f"{list_url}?page={page.number + 1}" if page.has_next() else "",

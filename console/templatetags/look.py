@@ -135,6 +135,7 @@ def dialog(  # noqa: PLR0913 -- a tag's arguments are named where it is used
     title: str,
     submit: str = "",
     action: str = "",
+    target: str = "",
     done: str = "",
     form: forms.BaseForm | None = None,
     opened: bool = False,
@@ -143,8 +144,8 @@ def dialog(  # noqa: PLR0913 -- a tag's arguments are named where it is used
 ) -> SafeString:
     """Frame a dialog; `_dialog.html` explains how one is opened.
 
-    With `submit` it is a form that POSTs to `action` (or the page itself), otherwise an article to
-    read. It comes open when `opened` says so, when `form` has errors, or at `?dialog=<id>`.
+    With `submit` it is a form that POSTs to `action` (or the page itself), and with `target` its
+    answer replaces only the element of that id. Otherwise it is an article to read. It comes open when `opened` says so, when `form` has errors, or at `?dialog=<id>`.
     """
     request = context.get("request")
     return SafeString(
@@ -155,6 +156,7 @@ def dialog(  # noqa: PLR0913 -- a tag's arguments are named where it is used
                 "title": title,
                 "submit": submit,
                 "action": action,
+                "target": target,
                 "done": done,
                 "form": form,
                 "danger": danger,

@@ -15,7 +15,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
-from api_keys.views import PAGE_SIZE
+from api_keys.views import PAGE_SIZE, PYTHON_EXAMPLE
 from audit import services as audit
 from tests.factories import NOON, make_admin, make_member, make_team, make_user
 
@@ -434,3 +434,7 @@ def test_changes_are_recorded_with_the_person_and_their_address(
 
     event = audit.log(team).get(operation="DisableApiKey")
     assert (event.user, event.ip, event.user_agent) == (bob, "192.0.2.140", "Firefox 148")
+
+
+def test_the_python_example_is_python() -> None:
+    compile(PYTHON_EXAMPLE.format(base_url="http://localhost:8000/v1"), "example", "exec")
