@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
@@ -28,6 +29,9 @@ class ConsoleAdminSite(OTPAdminSite):
 
     With DEBUG, staff who have none yet may come in without, to try the console out.
     """
+
+    site_header = site_title = f"{settings.CONSOLE_NAME} support"
+    index_title = "What support may see and change"
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -52,6 +56,7 @@ class ConsoleAdminSite(OTPAdminSite):
         return settings.DEBUG and has_password_only and not user_has_device(request.user)
 
     @method_decorator(never_cache)
+    @login_not_required
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Send everyone through the console's own sign-in, where the limits on attempts are."""
         if not request.user.is_authenticated:

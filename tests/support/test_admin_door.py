@@ -27,12 +27,11 @@ def enter(client: Client, user: User) -> None:
     session.save()
 
 
-def test_visitors_are_led_through_the_consoles_sign_in(client: Client) -> None:
-    answer = client.get("/admin/accounts/user/", follow=True)
+@pytest.mark.parametrize("page", ["/admin/", "/admin/accounts/user/"])
+def test_visitors_are_led_through_the_consoles_sign_in_and_back(client: Client, page: str) -> None:
+    answer = client.get(page, follow=True)
 
-    assert answer.redirect_chain[-1][0] == (
-        reverse("account_login") + "?next=/admin/accounts/user/"
-    )
+    assert answer.redirect_chain[-1][0] == f"{reverse('account_login')}?next={page}"
 
 
 def test_the_admin_has_no_sign_in_form_of_its_own(client: Client) -> None:
