@@ -43,6 +43,13 @@ class Upstream:
         """Make this the behaviour of requests whose model names none."""
         self._call("PUT", "/_behaviour", name)
 
+    def open_gate(self) -> None:
+        """Let `gated` answers go on, these and all that come."""
+        self._call("PUT", "/_gate", "open")
+
+    def shut_gate(self) -> None:
+        self._call("PUT", "/_gate", "shut")
+
     def _call(self, method: str, path: str, body: str | None = None) -> Any:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from tests.upstreams.answers import (
+    ABSENT,
     DONE,
     Ask,
     Behaviour,
@@ -40,6 +41,30 @@ def slow(ask: Ask) -> Iterable[Step]:
     """Answer rightly in a trickle: 50 tokens, 0.1 s apart."""
     ask.options = {"tokens": "50", "delay": "0.1", **ask.options}
     return answer(ask, ask.usage)
+
+
+class Gate:
+    """Where `gated` answers wait until a test lets them go on."""
+
+    is_open = False
+
+
+@behaviour
+def gated(ask: Ask) -> Iterable[Step]:
+    """Send one token (of JSON nothing), then wait for `PUT /_gate` to say `open`."""
+    if not ask.stream:
+        return itertools.chain(at_the_gate(0.05), answer(ask, ask.usage))
+    first, *others = tokens(ask)
+    # Comments keep the line alive.
+    waiting = at_the_gate(0.5, b": waiting\n\n")
+    rest = [*others, event(ask, finish(ask)), *last_chunk(ask), DONE]
+    return stream(itertools.chain([first], waiting, rest))
+
+
+def at_the_gate(pause: float, *sign_of_life: bytes) -> Iterator[Step]:
+    while not Gate.is_open:
+        yield pause
+        yield from sign_of_life
 
 
 @behaviour
@@ -278,6 +303,19 @@ GARBAGE_USAGES: dict[str, object] = {
     "usage-huge": {"prompt_tokens": 2**63, "completion_tokens": 2**63, "total_tokens": 2**63},
     "usage-not-object": "many",
 }
+
+
+@behaviour
+def odd_parts(ask: Ask) -> Iterable[Step]:
+    """Answer with choices whose parts are of every wrong type, and without usage."""
+    said = {"role": 7, "content": ["no", "text"], "reasoning_content": 1, "tool_calls": 7}
+    calls = {"content": "fox", "tool_calls": [None, 7, {"function": 7}, {"function": {}}]}
+    part = "delta" if ask.stream else "message"
+    choices = [7, None, {}, {"index": "x", part: 7}, {part: said}, {part: calls}]
+    if ask.stream:
+        return stream([event(ask, choices), event(ask, finish(ask)), DONE])
+    whole = orjson.loads(completion(ask, ABSENT)) | {"choices": choices}
+    return [respond(200, orjson.dumps(whole))]
 
 
 def report(usage: object) -> Behaviour:

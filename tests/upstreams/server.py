@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from tests.upstreams.answers import Ask, End, Step, respond
-from tests.upstreams.behaviours import BEHAVIOURS, refuse
+from tests.upstreams.behaviours import BEHAVIOURS, Gate, refuse
 
 KEPT_REQUESTS = 1_000
 
@@ -61,6 +61,9 @@ class Server:
                 self.seen.clear()
             told = {"count": self.count, "requests": [each.told() for each in self.seen]}
             return [respond(200, orjson.dumps(told))]
+        if path == "/_gate" and method == "PUT":
+            Gate.is_open = seen.body == b"open"
+            return [respond(200, b"{}")]
         if path == "/_behaviour" and method == "PUT":
             self.default = seen.body.decode()
             return [respond(200, b"{}")]
