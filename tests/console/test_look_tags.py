@@ -1,18 +1,23 @@
 """The look's parts as templates use them: money, times, icons, ids, dialogs, and how forms draw."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
 from django import forms
+from django.conf import settings
 from django.template import Template, TemplateSyntaxError
 from django.template.context import Context
 from django.test import RequestFactory
 from django.utils import timezone
 
 from billing.templatetags.money import usd
+from console.context_processors import NAV
 from tests.factories import NOON
+
+BASE = settings.BASE_DIR
 
 
 def draw(source: str, **context: object) -> str:
@@ -126,6 +131,15 @@ def test_an_icon_is_hidden_from_screen_readers() -> None:
     assert draw('{% icon "key" %}') == (
         '<svg class="icon" aria-hidden="true"><use href="/static/icons.svg#key"/></svg>'
     )
+
+
+def test_every_icon_that_a_template_names_is_drawn() -> None:
+    drawn = set(re.findall(r'<symbol id="([^"]+)"', (BASE / "static/icons.svg").read_text()))
+    pages = (page.read_text() for page in (BASE / "templates").rglob("*.html"))
+    named = set(re.findall(r'icon=?\s*"([a-z-]+)"', " ".join(pages))) | {e.icon for e in NAV}
+
+    assert {"key", "home", "alert"} <= named
+    assert named - drawn == set()
 
 
 def test_an_id_shows_short_and_copies_whole() -> None:

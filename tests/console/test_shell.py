@@ -3,11 +3,14 @@
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.messages import constants
 from django.contrib.messages.storage.session import SessionStorage
+from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -206,6 +209,20 @@ def test_no_page_has_styles_or_scripts_of_its_own(client: Client, url_name: str)
     assert "style-src 'self'" in response["Content-Security-Policy"]
     assert not re.search(r"<style|\sstyle=|\son\w+=", html)
     assert not re.search(r"<script(?![^>]*(?:\ssrc=|application/json))", html)
+
+
+def test_published_styles_find_their_font_and_their_base_by_hashed_names(tmp_path: Path) -> None:
+    storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    storages = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+
+    with override_settings(STATIC_ROOT=tmp_path, STORAGES=storages):
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+    published = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    css = (tmp_path / published["console.css"]).read_text()
+    for name in ("vendor/pico/pico.min.css", "vendor/inter/inter-latin.woff2"):
+        assert published[name] in css
+    assert "http" not in css
 
 
 # --- htmx -------------------------------------------------------------------------------------
