@@ -1,12 +1,13 @@
 """Where requests come in: the API goes to the gateway, everything else to Django."""
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-pages = get_asgi_application()
+pages = cast(ASGIApp, get_asgi_application())
 
 from gateway.api import application as gateway  # noqa: E402 -- models load after Django has
 

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -25,7 +26,6 @@ from api_keys import services as api_keys
 from billing import services as billing
 from billing.services import BillingItem, Card, GrantKind
 from gateway import services as gateway
-from gateway.models import SANDBOX_URL, Cluster, Deployment, InferenceModel
 from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
 
@@ -36,7 +36,7 @@ CLUSTERS: Final = ("us-east-1", "eu-west-1", "us-central-1")
 
 # Name, context length, and USD per million prompt, cached prompt and completion tokens: the public
 # price list of August 2026, below the long-context threshold.
-MODELS: Final = (
+MODELS: Final[tuple[tuple[str, int, str, str, str], ...]] = (
     ("grok-4.7", 500_000, "2.00", "0.50", "6.00"),
     ("grok-4.6", 500_000, "2.00", "0.50", "6.00"),
     ("grok-4.5", 500_000, "2.00", "0.30", "6.00"),
@@ -159,32 +159,22 @@ def _acting(user: User) -> Actor:
 
 def _list_models(now: datetime) -> None:
     """Put the price list up: one USD per million tokens is 10,000 ticks per token."""
-    clusters = [
-        Cluster.objects.get_or_create(name=name, defaults={"base_url": SANDBOX_URL})[0]
-        for name in CLUSTERS
-    ]
-    for name, context_length, prompt, cached, completion in MODELS:
-        text, cache, answer = (round(float(usd) * 10_000) for usd in (prompt, cached, completion))
-        model, _ = InferenceModel.objects.get_or_create(
+    for name, context_length, *usd in MODELS:
+        prompt, cached, completion = (int(Decimal(price) * 10_000) for price in usd)
+        gateway.offer_in_sandbox(
             name=name,
-            defaults={
-                "owned_by": "sandbox",
-                "context_length": context_length,
-                "max_output_tokens": 8_192,
-                "prompt_text_price": text,
-                "cached_prompt_text_price": cache,
-                "prompt_image_price": text,
-                "completion_price": answer,
-                "reasoning_price": answer,
-                "created_at": now,
+            context_length=context_length,
+            max_output_tokens=8_192,
+            prices={
+                BillingItem.PROMPT_TEXT: prompt,
+                BillingItem.CACHED_PROMPT_TEXT: cached,
+                BillingItem.PROMPT_IMAGE: prompt,
+                BillingItem.COMPLETION: completion,
+                BillingItem.REASONING: completion,
             },
+            clusters=CLUSTERS,
+            now=now,
         )
-        for priority, cluster in enumerate(clusters):
-            Deployment.objects.get_or_create(
-                model=model,
-                cluster=cluster,
-                defaults={"upstream_name": name, "priority": priority},
-            )
 
 
 def _buy(team: Team, buyer: User, usd: int, *, key: int, now: datetime) -> None:

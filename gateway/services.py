@@ -11,16 +11,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from usage.services import RequestRecord
 from uuid_utils.compat import uuid7
 
 from api_keys import services as api_keys
 from api_keys.services import KeyIdentity
 from billing import services as billing
 from billing.services import BillingItem, Ceiling, HoldRequest, Prices, Refusal, Settlement
-from gateway.models import InferenceModel
+from gateway.models import SANDBOX_URL, Cluster, Deployment, InferenceModel
 from gateway.rules import ChatRequest
 from usage import services as usage
+from usage.services import RequestRecord
 
 
 class RefusedError(Exception):
@@ -118,6 +118,38 @@ def catalog() -> Catalog:
                 targets,
             )
     return offers
+
+
+@transaction.atomic
+def offer_in_sandbox(
+    *,
+    name: str,
+    context_length: int,
+    max_output_tokens: int,
+    prices: Prices,
+    clusters: Sequence[str],
+    now: datetime,
+) -> None:
+    """Put a model on the price list, answered by the sandbox. One of that name is left alone."""
+    model, _ = InferenceModel.objects.get_or_create(
+        name=name,
+        defaults={
+            "owned_by": "sandbox",
+            "context_length": context_length,
+            "max_output_tokens": max_output_tokens,
+            "created_at": now,
+            **{f"{item}_price": prices.get(item, 0) for item in BillingItem},
+        },
+    )
+    for priority, cluster_name in enumerate(clusters):
+        cluster, _ = Cluster.objects.get_or_create(
+            name=cluster_name, defaults={"base_url": SANDBOX_URL}
+        )
+        Deployment.objects.get_or_create(
+            model=model,
+            cluster=cluster,
+            defaults={"upstream_name": name, "priority": priority},
+        )
 
 
 def identify(secret: str) -> KeyIdentity:

@@ -184,7 +184,7 @@ class Books:
             team_id=team_id, state=Hold.State.LIVE, expires_at__lte=self._now
         )
         # Those settled in this batch look live until they are written.
-        settled = {charge[0] for charge in self._charges}
+        settled = {charge["id"] for charge in self._charges}
         ids = set(lapsed.values_list("pk", flat=True)) - settled
         return len(self._end(ids, Hold.State.EXPIRED))
 
@@ -244,7 +244,7 @@ class Books:
 
     def write(self) -> None:
         """Write everything that was settled, released and reserved."""
-        parameters = {
+        parameters: dict[str, Any] = {
             "now": self._now,
             "month": self._month,
             "charges": _rows(self._charges),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 from django.conf import settings
@@ -240,7 +240,7 @@ def _texts(answer: dict[str, Any], part: str) -> list[str]:
     return texts
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
@@ -296,9 +296,9 @@ class StreamedAnswer(Response):
 
         What the upstream has produced is paid for, and only its end says exactly how much.
         """
-        loop = asyncio.get_running_loop()
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as limit:
+            async with limit:
 
                 def leave(_: object) -> None:
                     self._is_gone = True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
@@ -110,12 +111,12 @@ class Lane:
             await asyncio.sleep(min(every, TOUCH_EVERY))
             used, self._used = self._used, {}
             if used:
-                await self._quietly(lambda used=used: api_keys.touch(used))
+                await self._quietly(partial(api_keys.touch, used))
             if self._live and monotonic() - self._renewed_at >= every:
                 self._renewed_at = monotonic()
                 until = timezone.now() + timedelta(seconds=settings.HOLD_SECONDS)
                 live = list(self._live)
-                await self._quietly(lambda live=live, until=until: billing.renew(live, until=until))
+                await self._quietly(partial(billing.renew, live, until=until))
 
     async def _quietly(self, function: Callable[[], None]) -> None:
         try:
