@@ -145,7 +145,8 @@ def dialog(  # noqa: PLR0913 -- a tag's arguments are named where it is used
     """Frame a dialog; `_dialog.html` explains how one is opened.
 
     With `submit` it is a form that POSTs to `action` (or the page itself), and with `target` its
-    answer replaces only the element of that id. Otherwise it is an article to read. It comes open when `opened` says so, when `form` has errors, or at `?dialog=<id>`.
+    answer replaces only the element of that id. Otherwise it is an article to read. It comes open
+    when `opened` says so, when `form` has errors, or at `?dialog=<id>`.
     """
     request = context.get("request")
     return SafeString(
