@@ -309,9 +309,9 @@ GARBAGE_USAGES: dict[str, object] = {
 def odd_parts(ask: Ask) -> Iterable[Step]:
     """Answer with choices whose parts are of every wrong type, and without usage."""
     said = {"role": 7, "content": ["no", "text"], "reasoning_content": 1, "tool_calls": 7}
-    calls = {"content": "fox", "tool_calls": [None, 7, {"function": 7}, {"function": {}}]}
+    calls: Any = {"content": "fox", "tool_calls": [None, 7, {"function": 7}, {"function": {}}]}
     part = "delta" if ask.stream else "message"
-    choices = [7, None, {}, {"index": "x", part: 7}, {part: said}, {part: calls}]
+    choices: list[Any] = [7, None, {}, {"index": "x", part: 7}, {part: said}, {part: calls}]
     if ask.stream:
         return stream([event(ask, choices), event(ask, finish(ask)), DONE])
     whole = orjson.loads(completion(ask, ABSENT)) | {"choices": choices}
