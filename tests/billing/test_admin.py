@@ -1,0 +1,150 @@
+"""What staff can do about money: look it up, grant credits with a reason, set hard limits."""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.actors import SYSTEM, Actor
+from accounts.models import Team, User
+from audit.models import AuditEvent
+from billing import services as billing
+from billing.models import BillingAccount, CreditGrant, LedgerEntry
+from billing.payments import Card
+from billing.rules import TICKS_PER_USD, BillingItem, Line
+from tests.factories import NOON, PASSWORD, make_admin, make_team
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [model for model in admin.site._registry if model._meta.app_label == "billing"]
+GRANTS = "admin:billing_creditgrant"
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """Sign in as staff who passed a second factor."""
+    user = User.objects.create_superuser("sam@example.test", PASSWORD, name="Sam Support")
+    factor = Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    client.force_login(user)
+    session = client.session
+    session["otp_device_id"] = f"accounts.factor/{factor.pk}"
+    session.save()
+    return client
+
+
+@pytest.fixture
+def team() -> Team:
+    """Make a team with a row in every table of billing."""
+    team = make_team("Larkspur Labs")
+    actor = Actor.for_user(make_admin(team))
+    purchase = billing.begin(
+        team=team, actor=actor, amount_cents=500, idempotency_key="p", now=NOON
+    )
+    card = Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
+    billing.pay(purchase=purchase, actor=actor, card=card, now=NOON)
+    limit = 10 * TICKS_PER_USD
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=limit, now=NOON)
+    request = billing.HoldRequest(uuid4(), team.pk, 0, TICKS_PER_USD, 7)
+    billing.reserve([request], now=NOON, until=NOON)
+    lines = [Line(BillingItem.COMPLETION, 7, TICKS_PER_USD)]
+    billing.settle([billing.Settlement(request.request_id, team.pk, "m", lines)], now=NOON)
+    return team
+
+
+def give(staff: Client, team: Team, **fields: str) -> Any:
+    form = {
+        "team": str(team.pk),
+        "kind": "free",
+        "amount_usd": "12.50",
+        "label": "An apology",
+        "idempotency_key": str(uuid4()),
+        **fields,
+    }
+    return staff.post(reverse(f"{GRANTS}_add"), form, follow=True)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=[model.__name__ for model in MODELS])
+def test_every_table_can_be_looked_up_and_no_row_deleted(
+    staff: Client, team: Team, model: type[Any]
+) -> None:
+    row = model._base_manager.first()
+    name = f"admin:billing_{model._meta.model_name}"
+    assert row is not None
+
+    listed = staff.get(reverse(f"{name}_changelist"), {"q": str(team.pk)})
+    shown = staff.get(reverse(f"{name}_change", args=[row.pk]))
+    deleted = staff.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
+
+    assert (listed.status_code, shown.status_code, deleted.status_code) == (200, 200, 403)
+
+
+def test_staff_grant_credits_through_the_service_under_their_own_name(
+    staff: Client, team: Team
+) -> None:
+    response = give(staff, team)
+
+    assert "was added successfully" in response.content.decode()
+    given = CreditGrant.of(team).get(label="An apology")
+    assert (given.kind, given.remaining_ticks) == ("free", 12_5000_000_000)
+    assert LedgerEntry.of(team).filter(grant=given, kind="grant").exists()
+    event = AuditEvent.of(team).get(operation="GrantCredits")
+    assert (event.actor_kind, event.actor_label) == ("staff", "Sam Support")
+
+
+def test_a_grant_that_staff_send_twice_is_given_once(staff: Client, team: Team) -> None:
+    key = str(uuid4())
+
+    give(staff, team, idempotency_key=key)
+    give(staff, team, idempotency_key=key)
+    changed = give(staff, team, idempotency_key=key, amount_usd="99")
+
+    assert CreditGrant.of(team).filter(label="An apology").count() == 1
+    assert "already sent with other contents" in changed.content.decode()
+    assert list(billing.differences()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"amount_usd": "0"}, "greater than or equal to 0.01"),
+        ({"amount_usd": "100000.01"}, "less than or equal to 100000"),
+        ({"label": ""}, "This field is required."),
+        ({"kind": "prepaid"}, "Select a valid choice."),
+        ({"expires_at_0": "2026-03-01", "expires_at_1": "12:00"}, "This time is over."),
+    ],
+)
+def test_a_wrong_grant_is_explained_and_not_given(
+    staff: Client, team: Team, fields: dict[str, str], sentence: str
+) -> None:
+    response = give(staff, team, **fields)
+
+    assert sentence in re.sub(r"\s+", " ", response.content.decode())
+    assert CreditGrant.of(team).count() == 1
+
+
+def test_staff_can_not_edit_a_grant(staff: Client, team: Team) -> None:
+    grant = CreditGrant.of(team).get()
+
+    response = staff.post(reverse(f"{GRANTS}_change", args=[grant.pk]), {"label": "Mine"})
+
+    assert response.status_code == 403
+
+
+def test_staff_set_the_hard_limit_through_the_service(staff: Client, team: Team) -> None:
+    account = BillingAccount.of(team).get()
+    url = reverse("admin:billing_billingaccount_change", args=[account.pk])
+
+    staff.post(url, {"hard_limit_usd": "5000", "spending_limit_ticks": "1", "held_ticks": "1"})
+
+    account.refresh_from_db()
+    assert account.hard_limit_ticks == 5000 * TICKS_PER_USD
+    assert account.spending_limit_ticks == 10 * TICKS_PER_USD
+    event = AuditEvent.of(team).get(operation="SetHardLimit")
+    assert event.actor_kind == "staff"
+    assert event.happened_at <= timezone.now()
