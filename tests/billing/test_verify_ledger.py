@@ -1,7 +1,7 @@
 """`manage.py verify_ledger`: silent about honest books, and exact about every kind of tampering."""
 
 from io import StringIO
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
@@ -50,7 +50,7 @@ def verify() -> tuple[int, str, str]:
     return 0, out.getvalue(), err.getvalue()
 
 
-def tamper(statement: str, *values: object) -> None:
+def tamper(statement: str, *values: UUID) -> None:
     """Change rows behind everyone's back."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
