@@ -89,9 +89,10 @@ class Console:
         self.kill()
 
     def start(self, *arguments: str) -> None:
+        parent = f"--parent={os.getpid()}"  # Or it would outlive tests that are killed.
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "serve", *arguments],
+                [sys.executable, str(ROOT / "manage.py"), "serve", parent, *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

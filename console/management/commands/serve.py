@@ -53,12 +53,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--only", choices=["web", "worker"], help="Run one of the two, to place them apart."
         )
-        parser.add_argument("--parent", type=int, help="Used by this command for its children.")
+        parser.add_argument(
+            "--parent", type=int, help="The id of the process that starts this one and ends it."
+        )
 
     def handle(self, **options: Any) -> None:
         if options["parent"]:
             supervisor.end_with_parent(options["parent"])
-        else:
+        if not (options["parent"] and options["only"]):  # Whoever has started it has prepared it.
             self._prepare(migrate=options["migrate"] or settings.DEBUG, only=options["only"])
         if options["only"] == "web":
             run_web()
