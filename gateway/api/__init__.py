@@ -85,7 +85,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         sentence = f"{request.method} is not what {request.url.path} answers to."
-        return error_response(invalid(sentence, status))
+        response = error_response(invalid(sentence, status))
+        response.headers.update(getattr(error, "headers", None) or {})  # Allow.
+        return response
     sentence = f"There is nothing at {request.url.path}."
     return error_response(RefusedError(status, "not-found", sentence, "path_not_found"))
 

@@ -55,8 +55,13 @@ async def chat_completions(request: Request) -> Response:
 
 
 def bearer(request: Request) -> str:
-    """Take the key from the Authorization header. Raises RefusedError without one."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    """Take the key from the Authorization header. Raises RefusedError without one, or with two."""
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        # Which of them counts, a proxy in front of us may see differently.
+        sentence = "Send the header 'Authorization' only once."
+        raise invalid(sentence, HTTPStatus.BAD_REQUEST)
+    scheme, _, secret = (given[0] if given else "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED,
@@ -78,6 +83,11 @@ async def _read(request: Request) -> ChatRequest:
     if kind != "application/json":
         raise invalid(
             "Send the request as JSON, with the header 'Content-Type: application/json'.",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise invalid(
+            "Send the request as it is, without a 'Content-Encoding'.",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
     data = await _body(request)

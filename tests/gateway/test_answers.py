@@ -287,7 +287,10 @@ def test_a_new_price_counts_within_moments_and_alters_no_old_charge(world: World
 
     oldest = Charge.of(caller.team).order_by("charged_at").first()
     assert oldest
-    assert (oldest.cost_ticks, oldest.lines) == (50, [["completion", 5, 10]])
+    assert (oldest.cost_ticks, oldest.lines) == (
+        50,
+        [["prompt_text", 5, 0], ["completion", 5, 10]],
+    )
 
 
 def test_a_team_that_never_paid_is_told_where_to_buy(world: World) -> None:

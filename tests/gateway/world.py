@@ -24,7 +24,7 @@ from openai import OpenAI
 from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
-from accounts.models import Team
+from accounts.models import Team, User
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
 from billing import services as billing
@@ -32,7 +32,7 @@ from billing.models import Charge, CreditGrant, Hold
 from billing.rules import BillingItem
 from billing.services import Prices
 from gateway.models import Cluster, Deployment, InferenceModel
-from tests.factories import make_admin, make_team
+from tests.factories import make_team, make_user
 from tests.servers import until
 from tests.upstreams import Upstream
 from tests.upstreams.behaviours import BEHAVIOURS
@@ -216,8 +216,10 @@ class World:
         team = make_team()
         if ticks:
             self.fund(team, ticks)
+        # One for all: to make a person is to hash a password.
+        owner = User.objects.first() or make_user()
         made = api_keys.create(
-            team=team, actor=SYSTEM, owner=make_admin(team), name="Tests", now=timezone.now()
+            team=team, actor=SYSTEM, owner=owner, name="Tests", now=timezone.now()
         )
         return Caller(base_url or self.base_url, made.secret, made.key)
 
