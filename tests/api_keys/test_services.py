@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, close_old_connections, connection, connections, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
 from pytest_django import DjangoAssertNumQueries
 
@@ -313,74 +311,6 @@ def test_deleting_rolls_back_with_the_callers_transaction() -> None:
 
     assert stored(created).status == ApiKey.Status.ACTIVE
     assert not audit.log(team).filter(operation="DeleteApiKey").exists()
-
-
-def at_once(times: int, work: Callable[[int], object]) -> list[object]:
-    """Run `work(number)` in as many threads, all let go at the same moment."""
-    ready = Barrier(times)
-
-    def run(number: int) -> object:
-        close_old_connections()
-        try:
-            ready.wait(timeout=30)
-            return work(number)
-        except api_keys.KeyExistsError as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(run, range(times)))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_deleting_a_key_from_many_places_at_once_is_recorded_once() -> None:
-    team = make_team()
-    created = make_key(team)
-
-    at_once(8, lambda _: api_keys.delete(key=stored(created), actor=SYSTEM, now=LATER))
-
-    assert stored(created).status == ApiKey.Status.DELETED
-    assert audit.log(team).filter(operation="DeleteApiKey").count() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_one_form_sent_many_times_at_once_makes_one_key() -> None:
-    team = make_team()
-    owner = make_admin(team)
-    key_id = uuid4()
-
-    results = at_once(
-        8,
-        lambda _: api_keys.create(
-            team=team, actor=SYSTEM, owner=owner, name="bot", key_id=key_id, now=NOON
-        ),
-    )
-
-    assert sum(isinstance(result, api_keys.CreatedKey) for result in results) == 1
-    assert ApiKey.of(team).count() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_batches_that_overlap_in_any_order_do_not_lock_each_other_out() -> None:
-    team = make_team()
-    owner = make_admin(team)
-    keys = [
-        api_keys.create(team=team, actor=SYSTEM, owner=owner, name="bot", now=NOON).key.pk
-        for _ in range(40)
-    ]
-
-    def touch(number: int) -> None:
-        for turn in range(10):
-            order = keys if (number + turn) % 2 else keys[::-1]
-            at = NOON + timedelta(seconds=10 * turn + number)
-            with transaction.atomic():
-                api_keys.touch(dict.fromkeys(order, (at, "203.0.113.24")))
-
-    at_once(6, touch)
-
-    last = NOON + timedelta(seconds=95)
-    assert set(ApiKey.of(team).values_list("last_used_at", flat=True)) == {last}
 
 
 def test_the_page_of_a_team_with_many_keys_reads_an_index() -> None:

@@ -1,0 +1,128 @@
+"""Keys under many hands at once: one key, one event, and nobody locked out."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, transaction
+
+from accounts.actors import SYSTEM
+from accounts.models import Team, User
+from api_keys import services as api_keys
+from api_keys.models import ApiKey
+from audit import services as audit
+from tests.factories import NOON, make_admin, make_team
+from tests.servers import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LATER = NOON + timedelta(minutes=5)
+
+
+def make_key(team: Team, owner: User) -> ApiKey:
+    return api_keys.create(team=team, actor=SYSTEM, owner=owner, name="bot", now=NOON).key
+
+
+def waiting() -> int:
+    """Count the connections that wait for another's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def behind_a_lock(key: ApiKey, works: Sequence[Callable[[], object]]) -> None:
+    """Start all works while the key's row is locked; let go once every one of them waits."""
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        with transaction.atomic():
+            ApiKey.across_teams.select_for_update().get(pk=key.pk)
+            futures = [pool.submit(run, work) for work in works]
+            until(lambda: waiting() == len(works), "all threads to meet the lock")
+        for future in futures:
+            future.result()
+
+
+def test_deleting_a_key_from_many_places_at_once_is_recorded_once() -> None:
+    team = make_team()
+    key = make_key(team, make_admin(team))
+
+    def delete() -> None:
+        stored = ApiKey.across_teams.select_related("team").get(pk=key.pk)
+        api_keys.delete(key=stored, actor=SYSTEM, now=LATER)
+
+    behind_a_lock(key, [delete] * 6)
+
+    assert ApiKey.of(team).get().status == ApiKey.Status.DELETED
+    assert audit.log(team).filter(operation="DeleteApiKey").count() == 1
+
+
+def test_a_key_deleted_while_another_disables_it_is_deleted_whoever_comes_first() -> None:
+    team = make_team()
+    key = make_key(team, make_admin(team))
+
+    def change(how: Callable[..., None]) -> None:
+        stored = ApiKey.across_teams.select_related("team").get(pk=key.pk)
+        try:
+            how(key=stored, actor=SYSTEM, now=LATER)
+        except api_keys.KeyDeletedError:
+            return
+
+    behind_a_lock(key, [lambda: change(api_keys.delete), lambda: change(api_keys.disable)])
+
+    assert ApiKey.of(team).get().status == ApiKey.Status.DELETED
+    newest = audit.log(team)[0]
+    assert (newest.operation, newest.after) == ("DeleteApiKey", {"status": "deleted"})
+
+
+def test_one_form_sent_many_times_at_once_makes_one_key() -> None:
+    team = make_team()
+    owner = make_admin(team)
+    key_id = uuid4()
+
+    def create(_: int) -> bool:
+        try:
+            api_keys.create(
+                team=team, actor=SYSTEM, owner=owner, name="bot", key_id=key_id, now=NOON
+            )
+        except api_keys.KeyExistsError:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(create, range(6)))
+
+    assert sorted(made) == [False] * 5 + [True]
+    assert ApiKey.of(team).count() == 1
+    assert audit.log(team).filter(operation="CreateApiKey").count() == 1
+
+
+def test_batches_in_opposite_orders_do_not_lock_each_other_out() -> None:
+    team = make_team()
+    owner = make_admin(team)
+    first, middle, last = sorted((make_key(team, owner) for _ in range(3)), key=lambda k: k.pk)
+
+    def touch(*keys: ApiKey) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # The plan that meets rows as the batch names them, if nothing puts them in order.
+            cursor.execute("SET LOCAL enable_hashjoin = off")
+            cursor.execute("SET LOCAL enable_mergejoin = off")
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            api_keys.touch({key.pk: (LATER, "203.0.113.24") for key in keys})
+
+    behind_a_lock(middle, [lambda: touch(first, middle, last), lambda: touch(last, middle, first)])
+
+    assert set(ApiKey.of(team).values_list("last_used_at", flat=True)) == {LATER}
