@@ -14,6 +14,7 @@ from audit import services as audit
 from tests.accounts.people import make_person, sign_in, text_of
 from tests.factories import PASSWORD, make_team
 
+CHECK_MAIL = "/accounts/confirm-email/"
 LANDING = "/team/default/"
 
 
@@ -80,6 +81,11 @@ def test_the_password_opens_its_account_though_another_has_confirmed_the_address
 
     assert client.session[SESSION_KEY] == str(person.pk)
 
+    # Also while its own address waits to be confirmed: the password is right.
+    EmailAddress.objects.filter(user=person).update(verified=False)
+
+    assertRedirects(sign_in(Client(), person.email), CHECK_MAIL)
+
 
 @pytest.mark.django_db
 def test_an_account_without_a_password_cannot_be_opened_with_one(client: Client) -> None:
@@ -138,6 +144,7 @@ def test_a_closed_account_says_so_only_to_who_knows_the_password(client: Client)
         "https:evil.test",
         "javascript:alert(1)",
         "http://localhost:9/",
+        "http://127.0.0.1/",  # One of ALLOWED_HOSTS, but another server listens there.
     ],
 )
 def test_next_leads_nowhere_but_to_this_site(client: Client, elsewhere: str) -> None:
