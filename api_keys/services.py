@@ -172,24 +172,16 @@ def find(digests: Collection[str]) -> dict[str, KeyIdentity]:
     """
     if not digests:
         return {}
-    # The team is not known before the key is: this is where it is found out.
-    keys = ApiKey.across_teams.filter(digest__in=digests, deleted_at=None).defer(
-        "last_used_at", "last_used_ip"
-    )
-    return {
-        key.digest: KeyIdentity(
-            id=key.pk,
-            team_id=key.team_id,
-            name=key.name,
-            redacted=key.redacted,
-            owner_id=key.owner_id,
-            created_at=key.created_at,
-            modified_at=key.modified_at,
-            disabled=key.disabled_at is not None,
-            blocked=False,
+    # The team is not known before the key is: this is where it is found out. Every request of the
+    # gateway asks this, so it goes without the ORM.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT digest, id, team_id, name, redacted, owner_id, created_at, modified_at,"
+            " disabled_at IS NOT NULL FROM api_keys_apikey"
+            " WHERE digest = ANY(%s) AND deleted_at IS NULL",
+            [list(digests)],
         )
-        for key in keys
-    }
+        return {digest: KeyIdentity(*key, blocked=False) for digest, *key in cursor.fetchall()}
 
 
 def touch(used: Mapping[UUID, tuple[datetime, str]]) -> None:

@@ -79,6 +79,15 @@ class _Account:
         return usable + invoice_left - self.held_ticks
 
 
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A hold as settling needs it."""
+
+    amount_ticks: int
+    state: str
+    created_at: datetime
+
+
 def _alive(purse: Purse, moment: datetime) -> bool:
     return purse.expires_at is None or purse.expires_at > moment
 
@@ -91,10 +100,13 @@ class Books:
     settled and admitted, and writes at the end, in `write`, with as few statements as it can.
     """
 
-    def __init__(self, team_ids: Collection[UUID], *, now: datetime) -> None:
+    def __init__(
+        self, team_ids: Collection[UUID], *, settling: Collection[UUID] = (), now: datetime
+    ) -> None:
+        """Lock the accounts of these teams, and read the holds of what will be settled."""
         self._now = now
         self._month = rules.cycle_of(now)
-        self._accounts = _locked_accounts(team_ids, now)
+        self._accounts, self._holds = _locked(team_ids, settling, self._month)
         self._charges: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
         self._drawn: defaultdict[UUID, int] = defaultdict(int)
@@ -109,12 +121,11 @@ class Books:
         Telling the same settlement again charges nothing again and returns the first result. A
         hold that lapsed before is charged nothing: all of it is the operator's loss.
         """
-        holds = Hold.across_teams.in_bulk([s.request_id for s in settlements])
         results: dict[UUID, Settled] = {}
         for settlement in settlements:
             if settlement.request_id in results:
                 continue
-            hold = holds[settlement.request_id]
+            hold = self._holds[settlement.request_id]
             total = rules.cost_ticks(settlement.lines)
             is_repeat = hold.state == Hold.State.SETTLED
             if is_repeat:
@@ -129,7 +140,7 @@ class Books:
             results[settlement.request_id] = Settled(cost, total - cost, items, is_repeat, is_late)
         return [results[s.request_id] for s in settlements]
 
-    def _charge(self, settlement: Settlement, hold: Hold, cost: int, loss: int) -> None:
+    def _charge(self, settlement: Settlement, hold: _Hold, cost: int, loss: int) -> None:
         team_id = settlement.team_id
         account = self._accounts[team_id]
         self._charges.append(
@@ -279,7 +290,8 @@ def reserve(
 @transaction.atomic
 def settle(settlements: Sequence[Settlement], *, now: datetime) -> list[Settled]:
     """End the holds of some requests and charge them; see Books.settle."""
-    books = Books({s.team_id for s in settlements}, now=now)
+    ids = [s.request_id for s in settlements]
+    books = Books({s.team_id for s in settlements}, settling=ids, now=now)
     results = books.settle(settlements)
     books.write()
     return results
@@ -317,39 +329,36 @@ def sweep(*, now: datetime) -> int:
     return swept
 
 
-def _locked_accounts(team_ids: Collection[UUID], now: datetime) -> dict[UUID, _Account]:
-    """Lock the teams' accounts and read what is in them. Teams without one are left out."""
-    ids = list(team_ids)
-    month = rules.cycle_of(now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks"
-            " FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE",
-            [ids],
-        )
-        locked = cursor.fetchall()
-        # A new statement, so that it sees what the transactions before us in the queue did.
-        cursor.execute(
-            "SELECT team_id, id, kind, granted_at, expires_at, remaining_ticks"
-            " FROM billing_creditgrant WHERE team_id = ANY(%s) AND remaining_ticks > 0",
-            [ids],
-        )
+def _locked(
+    team_ids: Collection[UUID], request_ids: Collection[UUID], month: date
+) -> tuple[dict[UUID, _Account], dict[UUID, _Hold]]:
+    """Lock accounts and read what is in them, and holds. Teams without an account are left out.
+
+    Each question has a cursor of its own, so that inside a pipeline they travel together.
+    """
+    teams = list(team_ids)
+    with (
+        connection.cursor() as accounts,
+        connection.cursor() as grants,
+        connection.cursor() as cycles,
+        connection.cursor() as holds,
+    ):
+        accounts.execute(_LOCK_ACCOUNTS, [teams])
+        # New statements, so that they see what the transactions before us in the queue did.
+        grants.execute(_READ_GRANTS, [teams])
+        cycles.execute(_READ_CYCLES, [teams, month])
+        holds.execute(_READ_HOLDS, [list(request_ids)])
+        locked = accounts.fetchall()
         purses: defaultdict[UUID, list[Purse]] = defaultdict(list)
-        for team_id, grant_id, kind, granted_at, expires_at, remaining in cursor.fetchall():
+        for team_id, grant_id, kind, granted_at, expires_at, remaining in grants.fetchall():
             is_prepaid = kind == CreditGrant.Kind.PREPAID
             purses[team_id].append(Purse(grant_id, is_prepaid, granted_at, expires_at, remaining))
-        accrued: dict[UUID, int] = {}
-        if any(limit for _, limit, _ in locked):
-            cursor.execute(
-                "SELECT team_id, accrued_ticks FROM billing_billingcycle"
-                " WHERE team_id = ANY(%s) AND month = %s",
-                [ids, month],
-            )
-            accrued = dict(cursor.fetchall())
+        accrued: dict[UUID, int] = dict(cycles.fetchall())
+        found = {request_id: _Hold(*rest) for request_id, *rest in holds.fetchall()}
     return {
         team_id: _Account(limit, held, accrued.get(team_id, 0), purses[team_id])
         for team_id, limit, held in locked
-    }
+    }, found
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -362,6 +371,24 @@ def _ticks(ticks_by_id: Mapping[UUID, int]) -> str:
 
 # The SQL of a batch: constant texts, each one round trip for any number of requests. Rows travel
 # as one JSON array, which costs less to write here and to read there than an array per column.
+
+_LOCK_ACCOUNTS = """
+SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks
+FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
+"""
+
+_READ_GRANTS = """
+SELECT team_id, id, kind, granted_at, expires_at, remaining_ticks
+FROM billing_creditgrant WHERE team_id = ANY(%s) AND remaining_ticks > 0
+"""
+
+_READ_CYCLES = """
+SELECT team_id, accrued_ticks FROM billing_billingcycle WHERE team_id = ANY(%s) AND month = %s
+"""
+
+_READ_HOLDS = """
+SELECT id, amount_ticks, state, created_at FROM billing_hold WHERE id = ANY(%s)
+"""
 
 _END_HOLDS = """
 UPDATE billing_hold SET state = %s, ended_at = %s
