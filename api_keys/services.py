@@ -63,7 +63,7 @@ class KeyIdentity:
     created_at: datetime
     modified_at: datetime
     disabled: bool
-    blocked: bool
+    blocked: bool = False
 
 
 @sensitive_variables("secret")
@@ -181,7 +181,7 @@ def find(digests: Collection[str]) -> dict[str, KeyIdentity]:
             " WHERE digest = ANY(%s) AND deleted_at IS NULL",
             [list(digests)],
         )
-        return {digest: KeyIdentity(*key, blocked=False) for digest, *key in cursor.fetchall()}
+        return {digest: KeyIdentity(*key) for digest, *key in cursor.fetchall()}
 
 
 def touch(used: Mapping[UUID, tuple[datetime, str]]) -> None:
