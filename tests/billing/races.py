@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Barrier, Thread
 
-from django.db import connections
+from django.db import connection, connections
 
 
 def race(*acts: Callable[[], object]) -> list[object]:
@@ -12,6 +12,7 @@ def race(*acts: Callable[[], object]) -> list[object]:
     results: list[object] = [None] * len(acts)
 
     def run(index: int, act: Callable[[], object]) -> None:
+        connection.ensure_connection()  # Slow, and so different for each, if left for later.
         barrier.wait()
         try:
             results[index] = act()

@@ -1,8 +1,10 @@
 """Two tabs, two clicks, two processes: whoever comes first pays, and nobody pays twice."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from django.db import connection, connections, transaction
 
 from accounts.actors import Actor, ActorKind
 from accounts.models import Team
@@ -11,7 +13,7 @@ from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
 from billing.payments import Card
 from billing.rules import TICKS_PER_CENT
 from tests.billing.races import race
-from tests.factories import NOON, make_admin, make_team
+from tests.factories import NOON, make_admin, make_funded_team, make_team
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +28,11 @@ def begin(team: Team, key: str = "one") -> tuple[Purchase, Actor]:
         team=team, actor=actor, amount_cents=2500, idempotency_key=key, now=NOON
     )
     return purchase, actor
+
+
+def look_again(purchase: Purchase) -> Purchase:
+    fresh = Purchase.of(purchase.team).get(pk=purchase.pk)
+    return billing.reconcile(purchase=fresh, now=NOON)
 
 
 def assert_paid_once(team: Team) -> None:
@@ -51,9 +58,10 @@ def test_paying_while_the_job_reconciles_charges_and_grants_once() -> None:
     purchase, actor = begin(team)
 
     pay = partial(billing.pay, purchase=purchase, actor=actor, card=VISA, now=NOON)
-    look = partial(billing.reconcile_all, now=NOON)
-    race(pay, look, pay, look, pay, look)
+    look = partial(look_again, purchase)
+    results = race(pay, look, pay, look, pay, look)
 
+    assert all(isinstance(result, Purchase) for result in results), results
     billing.reconcile_all(now=NOON)
     assert_paid_once(team)
 
@@ -64,9 +72,43 @@ def test_an_answer_given_twice_at_once_counts_once() -> None:
     billing.pay(purchase=purchase, actor=actor, card=ASKS, now=NOON)
 
     approve = partial(billing.confirm, purchase=purchase, actor=actor, approved=True, now=NOON)
-    race(*[approve] * AT_ONCE)
+    results = race(*[approve] * AT_ONCE)
 
+    assert all(isinstance(result, Purchase) for result in results), results
     assert_paid_once(team)
+
+
+def test_a_second_card_waits_for_the_first_to_be_decided() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            # Another process is about to try a card.
+            Purchase.of(team).select_for_update().get()
+            second = pool.submit(pay_and_hang_up, purchase, actor)
+            while not somebody_waits():
+                assert not second.done()
+            Purchase.of(team).update(
+                status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON
+            )
+        result = second.result()
+
+    assert result.status == Purchase.Status.PROCESSING
+    assert SandboxPayment.objects.count() == 0
+
+
+def pay_and_hang_up(purchase: Purchase, actor: Actor) -> Purchase:
+    try:
+        return billing.pay(purchase=purchase, actor=actor, card=VISA, now=NOON)
+    finally:
+        connections.close_all()
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
 
 
 def test_one_form_sent_several_times_at_once_begins_one_purchase() -> None:
@@ -98,7 +140,7 @@ def test_receipts_of_simultaneous_purchases_are_numbered_without_gaps() -> None:
 
 
 def test_simultaneous_grants_with_one_key_grant_once() -> None:
-    team = make_team()
+    team = make_funded_team(ticks=500)
     give = partial(
         billing.grant,
         team=team,
@@ -112,8 +154,8 @@ def test_simultaneous_grants_with_one_key_grant_once() -> None:
 
     results = race(*[give] * AT_ONCE)
 
-    assert len(set(results)) == 1
-    assert billing.balance(team, now=NOON).available_ticks == 1000
+    assert len(set(results)) == 1, results
+    assert billing.balance(team, now=NOON).available_ticks == 1500
 
 
 def test_the_ledger_is_checked_as_of_one_moment_while_money_moves() -> None:
