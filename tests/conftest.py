@@ -9,12 +9,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pytest_django import Settings
 
 from tests.servers import ROOT, Console, Database
 
 pytest_plugins = ["tests.environment"]
 
 _serial = count(1)
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Settings) -> None:
+    """Hash by the real algorithm, but not as slowly: tests sign people in by the hundred."""
+    settings.PASSWORD_HASHERS = ["tests.hashers.QuickArgon2"]
 
 
 @pytest.fixture(scope="session")

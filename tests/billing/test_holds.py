@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
@@ -271,14 +272,10 @@ def test_the_ledger_explains_every_tick() -> None:
     assert available(team) == sum(entries)
 
 
-def test_a_batch_costs_as_many_queries_as_a_single_request(
-    django_assert_num_queries: object,
-) -> None:
+def test_a_batch_costs_as_many_queries_as_a_single_request() -> None:
     team = make_funded_team(ticks=10_000)
 
     def queries(count: int) -> int:
-        from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
-
         requests = [ask(team) for _ in range(count)]
         with CaptureQueriesContext(connection) as captured:
             billing.reserve(requests, now=NOON, until=LATER)
