@@ -165,6 +165,16 @@ class Caller:
         return sum(c.cost_ticks for c in Charge.of(self.team))
 
 
+def read_until(sock: socket.socket, wanted: bytes) -> bytes:
+    """Read until these bytes have come."""
+    found = b""
+    while wanted not in found:
+        part = sock.recv(65536)
+        assert part, f"The line ended before {wanted!r}: {found!r}"
+        found += part
+    return found
+
+
 def _lower(response: http.client.HTTPResponse) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in response.getheaders()]
 

@@ -1,0 +1,89 @@
+"""Clients that hang up: they pay for what the upstream produced, and for nothing else."""
+
+from billing.models import Charge, Hold
+from billing.rules import BillingItem
+from gateway.api import tokens
+from gateway.rules import prompt_text
+from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, World, read_until
+from tests.servers import until
+from usage.models import UsageEvent
+
+PROMPT, COMPLETION = PRICES[BillingItem.PROMPT_TEXT], PRICES[BillingItem.COMPLETION]
+COST = PROMPT_TOKENS * PROMPT + 8 * COMPLETION
+CREDITS = 10**9
+
+
+def test_a_stream_left_in_the_middle_costs_what_the_upstream_made_of_it(world: World) -> None:
+    caller = world.caller(ticks=CREDITS)
+    with caller.asking("gated", stream=True) as sock:
+        read_until(sock, b'"content":"the "')
+    assert Hold.of(caller.team).get().state == "live", "the upstream is not done"
+
+    world.upstream.open_gate()
+
+    charge = until(Charge.of(caller.team).first, "the charge")
+    assert (charge.cost_ticks, charge.is_estimated) == (COST, False)
+    assert caller.available_ticks() == CREDITS - COST
+
+
+def test_a_stream_that_its_client_left_is_not_listened_to_for_ever(world: World) -> None:
+    caller = world.caller()
+    with caller.asking("gated", stream=True) as sock:
+        read_until(sock, b'"content":"the "')
+
+    charge = until(Charge.of(caller.team).first, "the charge")
+
+    said = tokens.count(prompt_text(MESSAGES)) * PROMPT + tokens.count("the ") * COMPLETION
+    assert (charge.cost_ticks, charge.is_estimated) == (said, True)
+    until(
+        lambda: world.upstream.requests()[0]["outcome"] == "client left",
+        "the upstream to be told to stop",
+    )
+
+
+def test_a_stream_left_before_its_first_token_costs_nothing(world: World) -> None:
+    caller = world.caller(ticks=CREDITS)
+    with caller.asking("hang", stream=True):
+        until(lambda: world.upstream.count() == 1, "the request at the upstream")
+
+    until(lambda: Hold.of(caller.team).get().state == "released", "the end of the hold")
+
+    assert caller.available_ticks() == CREDITS
+    event = UsageEvent.of(caller.team).get()
+    assert (event.status, event.cost_ticks) == (499, 0), "not the upstream's failure"
+
+
+def test_a_whole_answer_that_nobody_waits_for_is_paid_for_all_the_same(world: World) -> None:
+    caller = world.caller()
+    with caller.asking("gated"):
+        until(lambda: world.upstream.count() == 1, "the request at the upstream")
+
+    world.upstream.open_gate()
+
+    charge = until(Charge.of(caller.team).first, "the charge")
+    assert (charge.cost_ticks, charge.is_estimated) == (COST, False)
+
+
+def test_an_upstream_that_fails_after_the_client_left_is_not_paid_for(world: World) -> None:
+    caller = world.caller(ticks=CREDITS)
+    with caller.asking("hang", stream=False):
+        until(lambda: world.upstream.count() == 1, "the request at the upstream")
+
+    until(lambda: Hold.of(caller.team).get().state == "released", "the end of the hold")
+
+    assert caller.available_ticks() == CREDITS
+    assert UsageEvent.of(caller.team).get().status == 504
+
+
+def test_clients_that_come_and_go_leave_no_hold_behind(world: World) -> None:
+    world.upstream.open_gate()
+    caller = world.caller()
+    for number in range(30):
+        model = ("slow", "gated", "drop-mid-stream")[number % 3]
+        with caller.asking(model, stream=number % 2 == 0) as sock:
+            if number % 5:
+                sock.recv(1 + 100 * number)
+
+    until(lambda: UsageEvent.of(caller.team).count() == 30, "the end of all requests")
+
+    assert not Hold.of(caller.team).filter(state="live").exists()
