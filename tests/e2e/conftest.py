@@ -1,6 +1,8 @@
 """A real Chromium for the tests of pages, which fails a test whose page complains."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
@@ -26,6 +28,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def world(server: Console) -> dict[str, Any]:
+    """Fill the shared console with the demo world; return who can sign in to it."""
+    made: dict[str, Any] = json.loads(server.manage("demo", "--json"))
+    return made
 
 
 @pytest.fixture

@@ -1,0 +1,203 @@
+"""What the product exists for, from signing up to running out of credits; no part is replaced."""
+
+import json
+import re
+from typing import Any
+from uuid import uuid4
+
+import openai
+import pytest
+from playwright.sync_api import Page, expect
+
+from billing.rules import TICKS_PER_USD, usd
+from tests.servers import Console, until
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("world")]
+
+NAME = "Dora Lindqvist"
+MODEL = "grok-4.3"
+PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million tokens.
+QUESTION = "What is a tick?"
+
+
+def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
+    page: Page, server: Console
+) -> None:
+    sign_up(page, email="dora@example.com")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+    home = page.url
+
+    page.locator("main").get_by_role("button", name="Buy credits").click()
+    buy(page, "$25")
+    secret = make_key(page, home)
+    with openai.OpenAI(base_url=f"{server.base_url}/v1", api_key=secret, max_retries=0) as client:
+        cost = ask(client)
+        assert stream(client, stream_options={"include_usage": True}) == cost
+        assert stream(client) is None  # It is told what it cost only if it asks, and pays alike.
+        rest = 25 * TICKS_PER_USD - 3 * cost
+        assert_pages_tell(page, home, spent=3 * cost, requests=3, rest=rest)
+        assert_log_tells_who(page, home)
+
+        spend_all(client, server, rest)
+        assert_refused(client, team_id=home.split("/")[-2])
+        page.goto(home)
+        expect(page.locator("main")).to_contain_text("The credits are used up.")
+        assert_pages_tell(page, home, spent=25 * TICKS_PER_USD, requests=4, rest=0)
+
+        page.goto(home)
+        page.locator("main").get_by_role("link", name="Buy credits").click()
+        buy(page, "$5")
+        assert ask(client) == cost
+
+    assert_pages_tell(
+        page,
+        home,
+        spent=25 * TICKS_PER_USD + cost,
+        requests=5,
+        rest=5 * TICKS_PER_USD - cost,
+    )
+    server.manage("verify_ledger")
+
+
+def sign_up(page: Page, *, email: str) -> None:
+    """Come as a stranger and leave signed in, by the link that was mailed."""
+    page.goto("/")
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill("one-tick-is-1e-10-dollars")
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_role("link", name="shows them here").click()
+    page.get_by_role("listitem").filter(has_text=email).get_by_role("link").click()
+    page.get_by_role("link", name=re.compile("confirm-email")).click()
+    page.get_by_role("button", name="Confirm address").click()
+
+
+def buy(page: Page, amount: str) -> None:
+    """Go through the checkout, from the dialog that asks how much."""
+    dialog = page.get_by_role("dialog", name="Buy credits")
+    if dialog.get_by_text(amount, exact=True).count():
+        dialog.get_by_text(amount, exact=True).click()
+    else:
+        dialog.get_by_text("Other", exact=True).click()
+        dialog.get_by_label("Other amount").fill(amount.removeprefix("$"))
+    dialog.get_by_role("button", name="Go to checkout").click()
+    page.get_by_label("Card number", exact=True).fill("4242 4242 4242 4242")
+    page.get_by_label("Expires").fill("12 / 40")
+    page.get_by_label("Security code").fill("123")
+    page.get_by_role("button", name=f"Pay {amount}.00").click()
+    expect(page.locator(".toasts")).to_contain_text(f"has {amount}.00 more to spend")
+    expect(page.locator(".amount")).to_have_text(f"{amount}.00")
+
+
+def make_key(page: Page, home: str) -> str:
+    """Make a key as a person does, and read its secret from the dialog that shows it once."""
+    page.goto(home)
+    page.locator("main").get_by_role("button", name="Create API key").first.click()
+    page.get_by_role("dialog", name="Create API key").get_by_label("Name").fill("notebook")
+    page.get_by_role("button", name="Create key").click()
+    secret = page.get_by_role("dialog", name="Copy the secret").locator(".secret code").inner_text()
+    page.get_by_role("button", name="I have stored it").click()
+    expect(page.get_by_role("row", name="notebook")).to_contain_text("Active")
+    expect(page.get_by_text(secret)).to_have_count(0)
+    return secret
+
+
+def ask(client: openai.OpenAI) -> int:
+    """Ask and be answered at once; return what it cost."""
+    answer = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": QUESTION}]
+    )
+    assert QUESTION in str(answer.choices[0].message.content)
+    return cost_of(answer.usage)
+
+
+def stream(client: openai.OpenAI, **options: Any) -> int | None:
+    """Ask and be answered bit by bit; return what it cost, if the stream told."""
+    text, usages, chunks = "", [], 0
+    for chunk in client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True, **options
+    ):
+        chunks += 1
+        text += "".join(choice.delta.content or "" for choice in chunk.choices)
+        usages += [chunk.usage] if chunk.usage else []
+    assert QUESTION in text
+    assert chunks > 10
+    assert len(usages) <= 1
+    return cost_of(usages[0]) if usages else None
+
+
+def cost_of(usage: Any) -> int:
+    told: int = usage.model_extra["cost_in_usd_ticks"]
+    counted = usage.prompt_tokens * PROMPT_TICKS + usage.completion_tokens * COMPLETION_TICKS
+    assert told == counted > 0
+    return told
+
+
+def spend_all(client: openai.OpenAI, server: Console, rest: int) -> None:
+    """List a model so dear that one token of its answer costs all that is left, and ask it."""
+    model = uuid4()
+    server.database.query(
+        """
+        INSERT INTO gateway_inferencemodel (
+            id, name, owned_by, context_length, max_output_tokens, prompt_text_price,
+            cached_prompt_text_price, prompt_image_price, completion_price, reasoning_price,
+            is_enabled, created_at
+        ) VALUES (%s, 'gold', '', 4096, 4096, 0, 0, 0, %s, 0, true, now())
+        """,
+        model,
+        rest,
+    )
+    server.database.query(
+        """
+        INSERT INTO gateway_deployment (model_id, cluster_id, upstream_name, priority, is_enabled)
+        SELECT %s, id, name, 0, true FROM gateway_cluster ORDER BY name LIMIT 1
+        """,
+        model,
+    )
+    until(lambda: "gold" in [listed.id for listed in client.models.list()], "the new model")
+
+    answer = client.chat.completions.create(
+        model="gold", messages=[{"role": "user", "content": QUESTION}]
+    )
+
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage
+    assert (answer.usage.model_extra or {})["cost_in_usd_ticks"] == rest
+
+
+def assert_refused(client: openai.OpenAI, *, team_id: str) -> None:
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        ask(client)
+    assert refused.value.response.json() == {
+        "code": "permission-denied",
+        "error": f"Your team {team_id} has either used all available credits or reached its "
+        "monthly spending limit. To continue making API requests, please purchase more credits "
+        "or raise your spending limit.",
+        "reason": "credits_exhausted",
+    }
+
+
+def assert_pages_tell(page: Page, home: str, *, spent: int, requests: int, rest: int) -> None:
+    """Look at the pages once, without waiting for anything: an answered request is on them."""
+    page.goto(f"{home}usage/")
+    figure = json.loads(page.locator("#cost-per-day").inner_text())
+    assert sum(round(dollars * TICKS_PER_USD) for dollars in figure["data"][0]["y"]) == spent
+    total = page.get_by_role("region", name="Usage by day").locator("tfoot tr")
+    assert total.locator("td").first.inner_text() == str(requests)
+    assert total.locator("td").last.inner_text() == usd(spent)
+    expect(page.locator("[data-figure] .bars .point path")).not_to_have_count(0)
+
+    page.goto(home)
+    assert stat(page, "Available") == usd(rest)
+
+
+def stat(page: Page, name: str) -> str:
+    return page.locator("dl.stats > div").filter(has_text=name).locator("dd").first.inner_text()
+
+
+def assert_log_tells_who(page: Page, home: str) -> None:
+    page.goto(f"{home}audit/")
+    rows = page.get_by_role("region", name="Events").locator("tbody tr").filter(has_text=NAME)
+    done = set(rows.locator("th code").all_inner_texts())
+    assert done >= {"SignUp", "ConfirmEmail", "CreateTeam", "BuyCredits", "CreateApiKey"}
