@@ -46,9 +46,11 @@ def snapshot() -> Iterator[None]:
 def differences() -> Iterator[Difference]:
     """Compare all books of all teams; to be read inside `snapshot`."""
     for check in CHECKS:
-        with connection.chunked_cursor() as cursor:
+        # Not a server-side cursor: PostgreSQL plans those for a quick first row and without
+        # parallel workers, which makes a clean check of a million charges four times slower.
+        with connection.cursor() as cursor:
             cursor.execute(check)
-            for team_id, sentence in cursor:
+            for team_id, sentence in cursor.fetchall():
                 yield Difference(team_id, sentence)
 
 
