@@ -52,6 +52,13 @@ class Database:
                 )
             )
 
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """Stand for a database that is there already, or will be."""
+        database = cls.__new__(cls)
+        database.name, database.url = urlsplit(url).path.strip("/"), url
+        return database
+
     def query(self, statement: Any, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
