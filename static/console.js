@@ -132,4 +132,6 @@ document.addEventListener("htmx:sendError", () => {
 });
 
 openDialogs();
+// What has to be mended is where one goes on typing.
+document.querySelector("[aria-invalid=true]")?.focus();
 drawCharts();
