@@ -224,8 +224,12 @@ def _live(
     chance = Random(7)  # noqa: S311 -- believable, and the same every time
     begin = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
     programs = [(program, keys[program].secret) for program in PROGRAMS]
+    end_of_notebook = begin + timedelta(days=DAYS - 9)
+    _serve(begin, end_of_notebook, programs, offers, chance)
+    notebook, _ = programs.pop()
+    api_keys.disable(key=keys[notebook].key, actor=_acting(people["bob"]), now=end_of_notebook)
     yesterday = now - timedelta(days=1)
-    _serve(begin, yesterday, programs, offers, chance)
+    _serve(end_of_notebook, yesterday, programs, offers, chance)
     billing.grant(
         team=larkspur,
         actor=SYSTEM,
@@ -241,8 +245,6 @@ def _live(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
     _serve(now - timedelta(days=25), now, [(side_project, charlies.secret)], offers, chance)
-    retired = keys[PROGRAMS[-1]]
-    api_keys.disable(key=retired.key, actor=_acting(people["bob"]), now=now - timedelta(days=8))
     return keys[PROGRAMS[0]].secret
 
 
