@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -92,9 +92,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return error_response(RefusedError(status, "not-found", sentence, "path_not_found"))
 
 
+async def _left(_request: Request, _error: Exception) -> Response:
+    """Answer a client that went away while it asked: for the server's sake, as nobody hears it."""
+    return Response(status_code=chat.CLIENT_GONE)
+
+
 async def _broken(_: Request, error: Exception) -> Response:
     logger.error("A request failed.", exc_info=error)
-    sentence = "Something went wrong on our side. Nothing was charged."
+    sentence = "Something went wrong on our side. Try again."
     return error_response(RefusedError(500, "internal", sentence, "internal_error"))
 
 
@@ -122,6 +127,7 @@ application = Starlette(
     exception_handlers={
         RefusedError: _refused,
         HTTPException: _http_error,
+        ClientDisconnect: _left,
         Exception: _broken,
     },
     lifespan=_lifespan,

@@ -307,18 +307,21 @@ class StreamedAnswer(Response):
         What the upstream has produced is paid for, and only its end says exactly how much.
         """
         loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+        is_over = False
         try:
             async with limit:
 
                 def leave(_: object) -> None:
                     self._is_gone = True
-                    if not limit.expired():
+                    # It may have been on its way when the upstream's end came.
+                    if not is_over and not limit.expired():
                         limit.reschedule(loop.time() + settings.DRAIN_SECONDS)
 
                 watching.add_done_callback(leave)
                 try:
                     yield
                 finally:
+                    is_over = True
                     watching.remove_done_callback(leave)
         except TimeoutError:
             if not limit.expired():

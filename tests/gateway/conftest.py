@@ -35,12 +35,11 @@ def console(
         World("", upstream).furnish()
     with Console(tmp_path_factory.mktemp("gateway"), database, **ENVIRONMENT) as running:
         yield running
+        assert "Traceback" not in running.log(), running.log()
 
 
 @pytest.fixture(scope="session")
-def two_workers(
-    tmp_path_factory: pytest.TempPathFactory, console: Console
-) -> Iterator[Console]:
+def two_workers(tmp_path_factory: pytest.TempPathFactory, console: Console) -> Iterator[Console]:
     """Serve the same database once more, by two processes."""
     folder = tmp_path_factory.mktemp("two-workers")
     with Console(folder, console.database, **ENVIRONMENT, WEB_WORKERS="2") as running:

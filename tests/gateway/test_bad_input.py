@@ -252,7 +252,9 @@ def test_a_header_with_control_characters_is_refused_by_the_server_itself(
     caller: Caller, header: bytes
 ) -> None:
     """Before there is a request, so there is no JSON either: it has no path and no key."""
-    answer = caller.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+    answer = caller.send(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n"
+    )
 
     assert (answer.status, answer.body) == (400, b"")
 

@@ -1,4 +1,4 @@
-"""Clearing a batch: told again after a lost connection, it changes nothing; late, it drifts nowhere."""
+"""Clearing a batch: told again after a lost connection, or late, it keeps the books straight."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -93,7 +93,8 @@ def kept() -> list[Any]:
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["in time", "after the holds lapsed"])
 def test_a_batch_that_is_told_again_changes_nothing_and_gets_the_same_answers(
-    secret: str, is_late: bool  # noqa: FBT001
+    secret: str,
+    is_late: bool,  # noqa: FBT001
 ) -> None:
     served, failed = admit(secret, 3, 4)
     if is_late:
