@@ -69,7 +69,8 @@ def begin(
     if purchase.amount_cents != amount_cents:
         raise IdempotencyConflictError
     if is_new:
-        _audit(purchase, actor, "BeginPurchase", f"Began to buy {_amount(purchase)}", now=now)
+        began = f"Began to buy {_amount(purchase)}"
+        _audit(purchase, actor, "BeginPurchase", began, is_change=False, now=now)
     return purchase
 
 
@@ -221,6 +222,7 @@ def _audit(
     description: str,
     *,
     outcome: str = "done",
+    is_change: bool = True,
     now: datetime,
 ) -> None:
     audit.record(
@@ -233,5 +235,6 @@ def _audit(
         target_label=_amount(purchase),
         after={"amount_cents": purchase.amount_cents, "card": purchase.card},
         outcome=outcome,
+        is_change=is_change,
         now=now,
     )

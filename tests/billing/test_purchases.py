@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from accounts.actors import Actor
 from accounts.models import Team
+from audit import services as audit
 from audit.models import AuditEvent
 from billing import payments
 from billing import services as billing
@@ -48,6 +49,19 @@ def assert_paid_once(team: Team, cents: int = 2500) -> None:
     assert [invoice.total_cents for invoice in Invoice.of(team)] == [cents]
     assert SandboxPayment.objects.filter(status="succeeded").count() == 1
     assert list(billing.differences()) == []
+
+
+def test_a_purchase_is_a_change_when_it_is_paid_and_not_when_it_begins() -> None:
+    team = make_team("Larkspur")
+
+    purchase, actor = begin(team)
+    begun = [event.operation for event in audit.recent_changes(team, limit=9)]
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
+    paid = [event.operation for event in audit.recent_changes(team, limit=9)]
+
+    assert "BeginPurchase" not in begun
+    assert paid == ["BuyCredits", *begun]
+    assert AuditEvent.of(team).filter(operation="BeginPurchase").exists()
 
 
 def test_a_paid_purchase_grants_the_credits_and_issues_a_receipt() -> None:
