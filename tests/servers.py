@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 90  # For a machine that does much else; nothing ever waits s
 POLL_SECONDS = 0.05
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS) -> T:
+def until(condition: Callable[[], T | None], what: str, seconds: float = DEADLINE_SECONDS) -> T:
     """Ask until the answer is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

@@ -106,7 +106,10 @@ async def _call_all(task: Task) -> list[Got]:
 
 async def _call(session: aiohttp.ClientSession, task: Task, number: int) -> Got:
     model = task.models[number]
-    body = {"model": model, "messages": [{"role": "user", "content": "Which fox jumps over what?"}]}
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Which fox jumps over what?"}],
+    }
     is_stream = task.streams[number % len(task.streams)]
     if is_stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -21,13 +21,14 @@ TEXT = "the quick brown fox jumps over the lazy "
 def test_a_whole_answer_says_what_it_cost_and_that_is_what_is_charged(world: World) -> None:
     caller = world.caller(ticks=10**9)
 
-    answer = caller.openai.chat.completions.create(model="ok", messages=MESSAGES)
+    with caller.openai as client:
+        answer = client.chat.completions.create(model="ok", messages=MESSAGES)
 
     assert answer.model == "ok"
     assert answer.choices[0].message.content == TEXT
     assert answer.usage
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (PROMPT_TOKENS, 8)
-    assert answer.usage.cost_in_usd_ticks == COST
+    assert answer.usage.to_dict()["cost_in_usd_ticks"] == COST
     assert caller.available_ticks() == 10**9 - COST
     charge = Charge.of(caller.team).get()
     assert str(charge.pk) == answer._request_id
@@ -37,17 +38,17 @@ def test_a_whole_answer_says_what_it_cost_and_that_is_what_is_charged(world: Wor
 def test_a_stream_is_the_same_answer_in_pieces_at_the_same_cost(world: World) -> None:
     caller = world.caller()
 
-    chunks = list(
-        caller.openai.chat.completions.create(
+    with caller.openai as client:
+        stream = client.chat.completions.create(
             model="ok", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
         )
-    )
+        chunks = list(stream)
 
     assert "".join(c.choices[0].delta.content or "" for c in chunks[:-1]) == TEXT
     assert {chunk.model for chunk in chunks} == {"ok"}
     assert chunks[-1].choices == []
     assert chunks[-1].usage
-    assert chunks[-1].usage.cost_in_usd_ticks == COST
+    assert chunks[-1].usage.to_dict()["cost_in_usd_ticks"] == COST
     assert all(chunk.usage is None for chunk in chunks[:-1])
     assert caller.spent_ticks() == COST
 
@@ -213,15 +214,14 @@ def test_the_sums_that_usage_shows_are_there_with_the_answer(world: World) -> No
 
 
 def test_the_models_that_can_be_asked_for_are_listed(world: World) -> None:
-    client = world.caller().openai
-
-    names = [model.id for model in client.models.list()]
+    with world.caller().openai as client:
+        names = [model.id for model in client.models.list()]
+        model = client.models.retrieve("ok")
+        with pytest.raises(openai.NotFoundError) as missing:
+            client.models.retrieve("grok-none")
 
     assert names == sorted(InferenceModel.objects.values_list("name", flat=True))
-    model = client.models.retrieve("ok")
     assert (model.id, model.object, model.owned_by) == ("ok", "model", "tests")
-    with pytest.raises(openai.NotFoundError) as missing:
-        client.models.retrieve("grok-none")
     assert str(missing.value.body).startswith("The model grok-none does not exist or your team")
 
 
@@ -312,8 +312,8 @@ def test_credits_that_are_gone_are_told_as_the_original_does_until_there_are_new
     caller = world.caller(ticks=50)
     assert caller.ask("fifty").status == 200
 
-    with pytest.raises(openai.PermissionDeniedError) as refused:
-        caller.openai.chat.completions.create(model="fifty", messages=MESSAGES)
+    with caller.openai as client, pytest.raises(openai.PermissionDeniedError) as refused:
+        client.chat.completions.create(model="fifty", messages=MESSAGES)
     world.fund(caller.team, 50)
 
     assert refused.value.response.json() == {

@@ -101,7 +101,7 @@ def test_what_a_killed_gateway_had_in_flight_costs_nothing_and_its_credits_come_
     assert states(busy) == ["expired"] * 4 + ["settled"] * 2
     assert busy.available_ticks() == 3 * 50
     until(lambda: Hold.of(idle.team).get().expires_at < timezone.now(), "the hold to lapse")
-    sweep_holds.defer(timestamp=0)
+    sweep_holds.configure().defer(timestamp=0)
     until(lambda: states(idle) == ["expired"], "the worker's sweep")
     assert idle.available_ticks() == 50
 
@@ -138,7 +138,9 @@ def test_a_database_that_goes_away_and_comes_back_loses_and_makes_no_money(
 
     until(lambda: is_back(console), "the database")
     for got in answers:
-        assert got.is_whole or got.status in {502, 503} or got.model == "gated", got
+        # The database is back before patience with it ends, so what was begun is answered.
+        assert got.is_whole or got.model != "gated", got
+        assert got.is_whole or got.status in {502, 503}, got
         assert got.is_whole or "Nothing was charged" in got.body, got
     whole = [got for got in answers if got.is_whole]
     assert {got.cost_ticks for got in whole} == {COST}

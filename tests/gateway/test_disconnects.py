@@ -3,8 +3,7 @@
 from billing.models import Charge, Hold
 from billing.rules import BillingItem
 from gateway.api import tokens
-from gateway.rules import prompt_text
-from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, World, read_until
+from tests.gateway.world import PRICES, PROMPT_TOKENS, QUESTION, World, read_until
 from tests.servers import Console, until
 from usage.models import UsageEvent
 
@@ -33,7 +32,7 @@ def test_a_stream_that_its_client_left_is_not_listened_to_for_ever(world: World)
 
     charge = until(Charge.of(caller.team).first, "the charge")
 
-    said = tokens.count(prompt_text(MESSAGES)) * PROMPT + tokens.count("the ") * COMPLETION
+    said = tokens.count(QUESTION) * PROMPT + tokens.count("the ") * COMPLETION
     assert (charge.cost_ticks, charge.is_estimated) == (said, True)
     until(
         lambda: world.upstream.requests()[0]["outcome"] == "client left",

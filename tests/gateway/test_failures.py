@@ -8,8 +8,7 @@ import pytest
 from billing.models import Charge, Hold
 from billing.rules import BillingItem
 from gateway.api import tokens
-from gateway.rules import prompt_text
-from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, Answer, Caller, World
+from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, QUESTION, Answer, Caller, World
 from usage.models import UsageEvent
 
 PROMPT, COMPLETION = PRICES[BillingItem.PROMPT_TEXT], PRICES[BillingItem.COMPLETION]
@@ -30,7 +29,7 @@ def assert_failed_for_free(caller: Caller, status: int) -> None:
 
 
 def estimate(text: str) -> int:
-    return tokens.count(prompt_text(MESSAGES)) * PROMPT + tokens.count(text) * COMPLETION
+    return tokens.count(QUESTION) * PROMPT + tokens.count(text) * COMPLETION
 
 
 @pytest.mark.parametrize(
@@ -105,12 +104,13 @@ def assert_tells_of_its_end(answer: Answer, reason: str) -> None:
 
 
 def test_the_official_client_raises_when_a_stream_breaks(world: World) -> None:
-    stream = world.caller().openai.chat.completions.create(
-        model="drop-mid-stream", messages=MESSAGES, stream=True
-    )
+    with world.caller().openai as client:
+        stream = client.chat.completions.create(
+            model="drop-mid-stream", messages=MESSAGES, stream=True
+        )
 
-    with pytest.raises(openai.APIError):
-        list(stream)
+        with pytest.raises(openai.APIError):
+            list(stream)
 
 
 def test_what_a_customer_did_wrong_is_told_in_the_upstreams_words(world: World) -> None:

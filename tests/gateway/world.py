@@ -21,6 +21,7 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.utils import timezone
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
@@ -52,7 +53,8 @@ ONLY_TOKENS = dict.fromkeys(BillingItem, 0) | {
     BillingItem.REASONING: 10,
 }
 FIFTY = {"max_tokens": 5}
-MESSAGES = [{"role": "user", "content": "Which fox jumps over what?"}]
+QUESTION = "Which fox jumps over what?"
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
 PROMPT_TOKENS = 5  # What the fake server counts in it.
 UPSTREAM_KEY = "an upstream's own key"
 
