@@ -138,7 +138,12 @@ def _person(name: str, email: str, password: str, now: datetime, *, is_staff: bo
     person = User.objects.filter(email=email).first()
     if person is None:
         return accounts.add_person(
-            email=email, password=password, name=name, is_staff=is_staff, now=now
+            email=email,
+            password=password,
+            name=name,
+            is_staff=is_staff,
+            is_superuser=is_staff,  # The admin shows others only what a superuser gave them.
+            now=now,
         )
     # Left by a run that was interrupted before it could say the password.
     person.set_password(password)

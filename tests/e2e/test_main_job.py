@@ -2,17 +2,18 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import openai
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from billing.rules import TICKS_PER_USD, usd
+from tests.e2e.conftest import watch
 from tests.servers import Console, until
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("world")]
+pytestmark = pytest.mark.xdist_group("e2e")
 
 NAME = "Dora Lindqvist"
 MODEL = "grok-4.3"
@@ -20,8 +21,23 @@ PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million t
 QUESTION = "What is a tick?"
 
 
+@pytest.fixture
+def staff(
+    browser: Browser, server: Console, world: dict[str, Any], problems: list[str]
+) -> Iterator[Page]:
+    """Open a second window, in which support staff are signed in to the admin."""
+    with browser.new_context(base_url=server.base_url) as context:
+        page = context.new_page()
+        watch(page, problems)
+        page.goto("/admin/")
+        page.get_by_label("Email").fill(world["staff"]["email"])
+        page.get_by_label("Password").fill(world["staff"]["password"])
+        page.get_by_role("button", name="Sign in").click()
+        yield page
+
+
 def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
-    page: Page, server: Console
+    page: Page, staff: Page, server: Console
 ) -> None:
     sign_up(page, email="dora@example.com")
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
@@ -38,7 +54,7 @@ def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
         assert_pages_tell(page, home, spent=3 * cost, requests=3, rest=rest)
         assert_log_tells_who(page, home)
 
-        spend_all(client, server, rest)
+        spend_all(client, staff, rest)
         assert_refused(client, team_id=home.split("/")[-2])
         page.goto(home)
         expect(page.locator("main")).to_contain_text("The credits are used up.")
@@ -134,27 +150,24 @@ def cost_of(usage: Any) -> int:
     return told
 
 
-def spend_all(client: openai.OpenAI, server: Console, rest: int) -> None:
-    """List a model so dear that one token of its answer costs all that is left, and ask it."""
-    model = uuid4()
-    server.database.query(
-        """
-        INSERT INTO gateway_inferencemodel (
-            id, name, owned_by, context_length, max_output_tokens, prompt_text_price,
-            cached_prompt_text_price, prompt_image_price, completion_price, reasoning_price,
-            is_enabled, created_at
-        ) VALUES (%s, 'gold', '', 4096, 4096, 0, 0, 0, %s, 0, true, now())
-        """,
-        model,
-        rest,
-    )
-    server.database.query(
-        """
-        INSERT INTO gateway_deployment (model_id, cluster_id, upstream_name, priority, is_enabled)
-        SELECT %s, id, name, 0, true FROM gateway_cluster ORDER BY name LIMIT 1
-        """,
-        model,
-    )
+def spend_all(client: openai.OpenAI, staff: Page, rest: int) -> None:
+    """Have staff list a model so dear that one token costs all that is left, and ask it."""
+    staff.goto("/admin/gateway/inferencemodel/add/")
+    for field, value in {
+        "name": "gold",
+        "context_length": "4096",
+        "max_output_tokens": "4096",
+        "prompt_text_price": "0",
+        "cached_prompt_text_price": "0",
+        "prompt_image_price": "0",
+        "completion_price": str(rest),
+        "reasoning_price": "0",
+        "deployments-0-upstream_name": "gold",
+    }.items():
+        staff.locator(f"[name={field}]").fill(value)
+    staff.locator("[name=deployments-0-cluster]").select_option(label="us-east-1")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.locator(".messagelist")).to_contain_text("was added")
     until(lambda: "gold" in [listed.id for listed in client.models.list()], "the new model")
 
     answer = client.chat.completions.create(
