@@ -266,14 +266,7 @@ class Books:
             "accrued": _ticks(self._accrued),
         }
         with connection.cursor() as cursor:
-            if self._charges:
-                cursor.execute(_WRITE_CHARGES, parameters)
-            if self._held:
-                cursor.execute(_WRITE_HOLDS, parameters)
-            if self._moved:
-                cursor.execute(_MOVE_HELD, parameters)
-            if self._accrued:
-                cursor.execute(_ACCRUE, parameters)
+            cursor.execute(_WRITE, parameters)
 
 
 @transaction.atomic
@@ -334,29 +327,31 @@ def _locked(
 ) -> tuple[dict[UUID, _Account], dict[UUID, _Hold]]:
     """Lock accounts and read what is in them, and holds. Teams without an account are left out.
 
-    Each question has a cursor of its own, so that inside a pipeline they travel together.
+    Both questions have cursors of their own, so that inside a pipeline they travel together.
     """
     teams = list(team_ids)
-    with (
-        connection.cursor() as accounts,
-        connection.cursor() as grants,
-        connection.cursor() as cycles,
-        connection.cursor() as holds,
-    ):
-        accounts.execute(_LOCK_ACCOUNTS, [teams])
-        # New statements, so that they see what the transactions before us in the queue did.
-        grants.execute(_READ_GRANTS, [teams])
-        cycles.execute(_READ_CYCLES, [teams, month])
-        holds.execute(_READ_HOLDS, [list(request_ids)])
-        locked = accounts.fetchall()
-        purses: defaultdict[UUID, list[Purse]] = defaultdict(list)
-        for team_id, grant_id, kind, granted_at, expires_at, remaining in grants.fetchall():
-            is_prepaid = kind == CreditGrant.Kind.PREPAID
-            purses[team_id].append(Purse(grant_id, is_prepaid, granted_at, expires_at, remaining))
-        accrued: dict[UUID, int] = dict(cycles.fetchall())
-        found = {request_id: _Hold(*rest) for request_id, *rest in holds.fetchall()}
+    with connection.cursor() as locking, connection.cursor() as reading:
+        locking.execute(_LOCK_ACCOUNTS, [teams])
+        # A new statement, so that it sees what the transactions before us in the queue did.
+        reading.execute(_READ, {"teams": teams, "requests": list(request_ids), "month": month})
+        locked = locking.fetchall()
+        grants, accrued, holds = reading.fetchone()
+    purses: defaultdict[UUID, list[Purse]] = defaultdict(list)
+    for team_id, grant_id, kind, granted_at, expires_at, remaining in grants:
+        purse = Purse(
+            UUID(grant_id),
+            kind == CreditGrant.Kind.PREPAID,
+            datetime.fromisoformat(granted_at),
+            datetime.fromisoformat(expires_at) if expires_at else None,
+            remaining,
+        )
+        purses[UUID(team_id)].append(purse)
+    found = {
+        UUID(request_id): _Hold(ticks, state, datetime.fromisoformat(created_at))
+        for request_id, ticks, state, created_at in holds
+    }
     return {
-        team_id: _Account(limit, held, accrued.get(team_id, 0), purses[team_id])
+        team_id: _Account(limit, held, accrued.get(str(team_id), 0), purses[team_id])
         for team_id, limit, held in locked
     }, found
 
@@ -377,17 +372,18 @@ SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks
 FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
 """
 
-_READ_GRANTS = """
-SELECT team_id, id, kind, granted_at, expires_at, remaining_ticks
-FROM billing_creditgrant WHERE team_id = ANY(%s) AND remaining_ticks > 0
-"""
-
-_READ_CYCLES = """
-SELECT team_id, accrued_ticks FROM billing_billingcycle WHERE team_id = ANY(%s) AND month = %s
-"""
-
-_READ_HOLDS = """
-SELECT id, amount_ticks, state, created_at FROM billing_hold WHERE id = ANY(%s)
+_READ = """
+SELECT (
+    SELECT coalesce(json_agg(json_build_array(
+        team_id, id, kind, granted_at, expires_at, remaining_ticks)), '[]')
+    FROM billing_creditgrant WHERE team_id = ANY(%(teams)s) AND remaining_ticks > 0
+), (
+    SELECT coalesce(json_object_agg(team_id, accrued_ticks), '{}')
+    FROM billing_billingcycle WHERE team_id = ANY(%(teams)s) AND month = %(month)s
+), (
+    SELECT coalesce(json_agg(json_build_array(id, amount_ticks, state, created_at)), '[]')
+    FROM billing_hold WHERE id = ANY(%(requests)s)
+)
 """
 
 _END_HOLDS = """
@@ -396,26 +392,9 @@ WHERE id = ANY(%s) AND state = 'live'
 RETURNING id, team_id, amount_ticks
 """
 
-_WRITE_HOLDS = """
-INSERT INTO billing_hold (state, created_at, id, team_id, amount_ticks, expires_at)
-SELECT 'live', %(now)s, hold.* FROM jsonb_to_recordset(%(holds)s)
-    AS hold (id uuid, team_id uuid, amount_ticks bigint, expires_at timestamptz)
-"""
-
-_MOVE_HELD = """
-UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
-FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint)
-WHERE account.team_id = moved.id
-"""
-
-_ACCRUE = """
-INSERT INTO billing_billingcycle AS cycle (month, team_id, accrued_ticks)
-SELECT %(month)s, accrued.* FROM jsonb_to_recordset(%(accrued)s) AS accrued (id uuid, ticks bigint)
-ON CONFLICT (team_id, month)
-DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
-"""
-
-_WRITE_CHARGES = """
+# The parts touch different tables, so that it does not matter that they see one snapshot. A hold
+# is never made and ended by the same batch.
+_WRITE = """
 WITH charged AS (
     INSERT INTO billing_charge
         (charged_at, id, team_id, cost_ticks, loss_ticks, model, lines, is_estimated)
@@ -428,12 +407,26 @@ WITH charged AS (
     SELECT 'charge', %(now)s, entry.* FROM jsonb_to_recordset(%(entries)s)
         AS entry (id uuid, team_id uuid, amount_ticks bigint, grant_id uuid, month date,
             charge_id uuid)
-), ended AS (
+), settled AS (
     UPDATE billing_hold SET state = 'settled', ended_at = %(now)s
     FROM jsonb_to_recordset(%(charges)s) AS charge (id uuid)
     WHERE billing_hold.id = charge.id
+), drawn AS (
+    UPDATE billing_creditgrant AS credit SET remaining_ticks = remaining_ticks - drawn.ticks
+    FROM jsonb_to_recordset(%(drawn)s) AS drawn (id uuid, ticks bigint)
+    WHERE credit.id = drawn.id
+), accrued AS (
+    INSERT INTO billing_billingcycle AS cycle (month, team_id, accrued_ticks)
+    SELECT %(month)s, accrued.* FROM jsonb_to_recordset(%(accrued)s)
+        AS accrued (id uuid, ticks bigint)
+    ON CONFLICT (team_id, month)
+    DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
+), held AS (
+    INSERT INTO billing_hold (state, created_at, id, team_id, amount_ticks, expires_at)
+    SELECT 'live', %(now)s, hold.* FROM jsonb_to_recordset(%(holds)s)
+        AS hold (id uuid, team_id uuid, amount_ticks bigint, expires_at timestamptz)
 )
-UPDATE billing_creditgrant AS credit SET remaining_ticks = remaining_ticks - drawn.ticks
-FROM jsonb_to_recordset(%(drawn)s) AS drawn (id uuid, ticks bigint)
-WHERE credit.id = drawn.id
+UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
+FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint)
+WHERE account.team_id = moved.id
 """

@@ -182,7 +182,10 @@ def _prepare_statements() -> None:
     """
     connection.ensure_connection()
     driver = connection.connection
-    driver.cursor_factory, driver.prepare_threshold = psycopg.Cursor, 1
+    if driver.prepare_threshold != 1:
+        driver.cursor_factory, driver.prepare_threshold = psycopg.Cursor, 1
+        # Otherwise the first plans would be made for the parameters at hand and thrown away.
+        driver.execute("SET plan_cache_mode = force_generic_plan")
 
 
 def _result_or_error(function: Callable[[], Any]) -> Any:
