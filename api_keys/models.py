@@ -55,6 +55,7 @@ class ApiKey(TeamOwned):
     of = TeamDoor(ApiKeyQuerySet)
 
     class Meta:
+        verbose_name = "API key"
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="api_key_digest_once"),
             models.CheckConstraint(

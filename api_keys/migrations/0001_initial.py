@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ('team', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.team')),
             ],
             options={
+                'verbose_name': 'API key',
                 'indexes': [models.Index(condition=models.Q(('deleted_at', None)), fields=['team', '-created_at', 'id'], name='api_key_list_newest_first'), models.Index(condition=models.Q(('deleted_at', None)), fields=['team', 'owner', '-created_at', 'id'], name='api_key_own_newest_first')],
                 'constraints': [models.UniqueConstraint(fields=('digest',), name='api_key_digest_once'), models.CheckConstraint(condition=models.Q(('digest__regex', '^[0-9a-f]{64}$')), name='api_key_digest_is_sha256'), models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='api_key_has_a_name')],
             },

@@ -219,6 +219,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "verbose_name_plural": "ledger entries",
+            },
             managers=[
                 ("across_teams", django.db.models.manager.Manager()),
             ],

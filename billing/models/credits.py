@@ -119,6 +119,7 @@ class LedgerEntry(TeamOwned):
     of = TeamDoor(LedgerEntryQuerySet)
 
     class Meta:
+        verbose_name_plural = "ledger entries"
         constraints = [
             models.CheckConstraint(
                 condition=Q(grant__isnull=False, month__isnull=True)
