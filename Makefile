@@ -23,10 +23,9 @@ run: $(VENV)/run ## Start the console with its demo world, and print where it is
 	  'import secrets; print(secrets.token_urlsafe(64))' > "$(DATA)/secret-key")
 	@SECRET_KEY="$$(cat "$(DATA)/secret-key")" DEBUG=True exec $(PYTHON) manage.py serve --demo
 
-# A group is the tests that share one running console: they stay with one process.
 test: $(VENV)/dev ## Run all tests, those in a browser too.
 	@$(PYTHON) -m tests.chromium
-	$(PYTHON) -m pytest -n $(or $(TEST_PROCESSES),auto) --dist loadgroup
+	$(PYTHON) -m pytest -n $(or $(TEST_PROCESSES),auto)
 
 # In the order that fails fastest; what CI runs. There is no second list.
 check: format lint types layers migrations test ## Check everything.

@@ -70,6 +70,20 @@ settings.STATIC_ROOT.mkdir(parents=True)  # WhiteNoise expects it.
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the browser's tests to one worker, as they share a console with a demo world.
+
+    xdist's own groups would say the same, but this pytest does not know them.
+    """
+    # Here, since a run without xdist does without it.
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = lambda test: "browser" if test.startswith("tests/e2e/") else test
+    return scheduling
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     """Give each worker a data directory of its own; the server is one, their databases differ."""
     for number, spec in enumerate(specs):

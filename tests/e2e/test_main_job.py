@@ -13,8 +13,6 @@ from billing.rules import TICKS_PER_USD, usd
 from tests.e2e.conftest import watch
 from tests.servers import Console, until
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 NAME = "Dora Lindqvist"
 MODEL = "grok-4.3"
 PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million tokens.

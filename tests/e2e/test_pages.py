@@ -11,8 +11,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.conftest import watch
 from tests.servers import Console
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 WIDTHS = {"desktop": 1440, "phone": 360}
 DECLINED = "4000 0000 0000 0002"
 ASKS_FIRST = "4000 0027 6000 3184"
