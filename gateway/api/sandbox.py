@@ -10,10 +10,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from http import HTTPStatus
+from time import time
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 from django.conf import settings
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -33,25 +37,29 @@ def token() -> str:
 
 
 def address() -> str:
-    return f"http://127.0.0.1:{settings.PORT}/sandbox/v1"
+    """Say where this server can reach itself."""
+    everywhere = settings.HOST in {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
+    host = "127.0.0.1" if everywhere else settings.HOST
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}/sandbox/v1"
 
 
 async def chat_completions(request: Request) -> Response:
     """POST /sandbox/v1/chat/completions: answer in the shape of OpenAI's API."""
     presented = request.headers.get("authorization", "")
     if not hmac.compare_digest(presented.encode(), f"Bearer {token()}".encode()):
-        return JsonResponse({"error": {"message": "Not for the public."}}, 404)
+        raise HTTPException(HTTPStatus.NOT_FOUND)  # As if there were nothing here.
     data = await request.body()
     chat = read_chat_request(orjson.loads(data), len(data))
-    answer = _compose(chat)
+    answer, about = _compose(chat), _about(chat)
     if chat.is_stream:
-        return StreamingResponse(_stream(chat, answer), media_type="text/event-stream")
+        return StreamingResponse(_stream(chat, answer, about), media_type="text/event-stream")
     message = {"role": "assistant", "content": "".join(answer.pieces), "refusal": None}
     choices = [
         {"index": i, "message": message, "finish_reason": answer.finish_reason, "logprobs": None}
         for i in range(chat.choices)
     ]
-    return JsonResponse(_envelope(chat, "chat.completion", choices) | {"usage": answer.usage})
+    whole = {"object": "chat.completion", "choices": choices, "usage": answer.usage}
+    return JsonResponse(about | whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +105,21 @@ def _compose(chat: ChatRequest) -> _Answer:
     )
 
 
-async def _stream(chat: ChatRequest, answer: _Answer) -> AsyncIterator[bytes]:
+async def _stream(
+    chat: ChatRequest, answer: _Answer, about: dict[str, Any]
+) -> AsyncIterator[bytes]:
+    def event(choices: list[Any], **more: Any) -> bytes:
+        chunk = about | {"object": "chat.completion.chunk", "choices": choices} | more
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
     for index, piece in enumerate(answer.pieces):
         delta = {"content": piece} if index else {"role": "assistant", "content": piece}
-        yield _event(chat, [_choice(i, delta) for i in range(chat.choices)])
+        yield event([_choice(i, delta) for i in range(chat.choices)])
         # Gives way, so that a long answer does not keep other requests waiting.
         await asyncio.sleep(0)
-    yield _event(chat, [_choice(i, {}, answer.finish_reason) for i in range(chat.choices)])
+    yield event([_choice(i, {}, answer.finish_reason) for i in range(chat.choices)])
     if chat.wants_usage:
-        yield _event(chat, [], {"usage": answer.usage})
+        yield event([], usage=answer.usage)
     yield b"data: [DONE]\n\n"
 
 
@@ -113,18 +127,11 @@ def _choice(index: int, delta: dict[str, Any], finish_reason: str | None = None)
     return {"index": index, "delta": delta, "finish_reason": finish_reason}
 
 
-def _event(chat: ChatRequest, choices: list[Any], more: dict[str, Any] | None = None) -> bytes:
-    body = _envelope(chat, "chat.completion.chunk", choices) | (more or {})
-    return b"data: " + orjson.dumps(body) + b"\n\n"
-
-
-def _envelope(chat: ChatRequest, kind: str, choices: list[Any]) -> dict[str, Any]:
-    digest = sha256(orjson.dumps(chat.body["messages"])).hexdigest()
+def _about(chat: ChatRequest) -> dict[str, Any]:
+    """Name an answer: what every part of it repeats."""
     return {
-        "id": f"chatcmpl-{digest[:24]}",
-        "object": kind,
-        "created": 0,
+        "id": f"chatcmpl-{uuid4().hex}",
+        "created": int(time()),
         "model": chat.model,
-        "choices": choices,
         "system_fingerprint": "sandbox",
     }

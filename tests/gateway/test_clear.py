@@ -136,7 +136,7 @@ def test_what_lapsed_pays_for_a_request_in_the_same_moment(team: Team, secret: s
     assert billing.balance(team, now=LAPSED).held_ticks == 100
 
 
-def test_a_key_of_one_team_never_spends_anothers_credits(secret: str) -> None:
+def test_a_key_of_one_team_never_spends_the_credits_of_another(secret: str) -> None:
     poor = make_funded_team(ticks=10)
     key = api_keys.create(team=poor, actor=SYSTEM, owner=make_user(), name="Key", now=NOON)
 

@@ -76,8 +76,8 @@ class Answer:
         """Read the events of a stream; the last is the text [DONE] unless it broke off."""
         assert self.headers["content-type"].startswith("text/event-stream"), self
         assert self.body.endswith(b"\n\n"), self
-        datas = [each.removeprefix(b"data: ") for each in self.body.split(b"\n\n")[:-1]]
-        return ["[DONE]" if data == b"[DONE]" else orjson.loads(data) for data in datas]
+        events = [each.removeprefix(b"data: ") for each in self.body.split(b"\n\n")[:-1]]
+        return ["[DONE]" if data == b"[DONE]" else orjson.loads(data) for data in events]
 
     @property
     def text(self) -> str:
