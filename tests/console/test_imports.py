@@ -1,4 +1,4 @@
-"""What the product imports is what `make run` installs: nothing comes from the tools' pins alone."""
+"""What the product imports is what `make run` installs, without what only the tools need."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.servers import ROOT
 
-OWN = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+OWN = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests"}
 FILES = [ROOT / "manage.py", *(file for app in OWN for file in ROOT.glob(f"{app}/**/*.py"))]
 
 
