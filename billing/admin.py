@@ -27,6 +27,10 @@ from billing.models import (
 )
 from billing.rules import ticks_from_usd, usd, usd_from_ticks
 
+# What still fits the database, which counts ticks in 64 bits, with room to add to it.
+MOST_USD: Final = Decimal(900_000_000)
+MOST_GRANTED_USD: Final = Decimal(100_000)
+
 
 def _staff(request: HttpRequest) -> Actor:
     return replace(actor_of(request), kind=ActorKind.STAFF)
@@ -54,8 +58,9 @@ class HardLimitForm(forms.ModelForm[BillingAccount]):
     hard_limit_usd = forms.DecimalField(
         label="Hard limit, US dollars per month",
         min_value=Decimal(0),
-        max_digits=12,
+        max_value=MOST_USD,
         decimal_places=2,
+        error_messages={"max_value": f"A hard limit can be up to ${MOST_USD:,}."},
         help_text="The most that the team's own spending limit can be. In force at once.",
     )
 
@@ -121,9 +126,9 @@ class GrantForm(forms.ModelForm[CreditGrant]):
     amount_usd = forms.DecimalField(
         label="Amount, US dollars",
         min_value=Decimal("0.01"),
-        max_value=Decimal(100_000),
-        max_digits=9,
+        max_value=MOST_GRANTED_USD,
         decimal_places=2,
+        error_messages={"max_value": f"One grant can be up to ${MOST_GRANTED_USD:,}."},
     )
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 

@@ -113,7 +113,7 @@ def test_a_grant_that_staff_send_twice_is_given_once(staff: Client, team: Team) 
     ("fields", "sentence"),
     [
         ({"amount_usd": "0"}, "greater than or equal to 0.01"),
-        ({"amount_usd": "100000.01"}, "less than or equal to 100000"),
+        ({"amount_usd": "100000.01"}, "One grant can be up to $100,000."),
         ({"label": ""}, "This field is required."),
         ({"kind": "prepaid"}, "Select a valid choice."),
         ({"expires_at_0": "2026-03-01", "expires_at_1": "12:00"}, "This time is over."),
@@ -148,3 +148,15 @@ def test_staff_set_the_hard_limit_through_the_service(staff: Client, team: Team)
     event = AuditEvent.of(team).get(operation="SetHardLimit")
     assert event.actor_kind == "staff"
     assert event.happened_at <= timezone.now()
+
+
+def test_the_highest_hard_limit_is_what_the_books_can_hold(staff: Client, team: Team) -> None:
+    account = BillingAccount.of(team).get()
+    url = reverse("admin:billing_billingaccount_change", args=[account.pk])
+
+    staff.post(url, {"hard_limit_usd": "900000000"})
+    refused = staff.post(url, {"hard_limit_usd": "900000000.01"})
+
+    assert "A hard limit can be up to $900,000,000." in refused.content.decode()
+    account.refresh_from_db()
+    assert account.hard_limit_ticks == 900_000_000 * TICKS_PER_USD
