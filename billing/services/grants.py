@@ -1,5 +1,6 @@
 """Giving credits to a team, and taking back what is left of them when they expire."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,8 @@ from audit import services as audit
 from billing.models import CreditGrant, Hold, LedgerEntry
 from billing.rules import usd
 from billing.services.accounts import lock_account
+
+logger = logging.getLogger(__name__)
 
 
 class Standing(StrEnum):
@@ -47,6 +50,14 @@ class IdempotencyConflictError(Exception):
 
     def __init__(self) -> None:
         super().__init__("This was already sent with other contents. Reload the page to send it.")
+
+
+class GrantExpiryError(Exception):
+    """Expired credits of some teams are still on the books; the log says which teams and why."""
+
+    def __init__(self, teams: int) -> None:
+        noun = "team" if teams == 1 else "teams"
+        super().__init__(f"Expired credits of {teams} {noun} could not be taken off the books.")
 
 
 @transaction.atomic
@@ -139,10 +150,22 @@ def expire_grants(*, now: datetime) -> int:
     Spending stops at the expiry itself, with or without this: every balance counts unexpired
     grants only. What may still draw on an expired grant is a hold made before the expiry, since
     the grant was part of what it was promised. So a grant waits until no such hold is live.
+
+    One team whose books are broken does not keep the rest waiting. Raises GrantExpiryError at the
+    end, so that the job fails in sight.
     """
     over = CreditGrant.across_teams.filter(expires_at__lte=now, remaining_ticks__gt=0)
     teams = Team.objects.filter(pk__in=over.values("team_id"))
-    return sum(_expire_of(team, now) for team in teams.order_by("pk").iterator())
+    expired, failures = 0, []
+    for team in teams.order_by("pk").iterator():
+        try:
+            expired += _expire_of(team, now)
+        except Exception as error:
+            logger.exception("Expired credits of team %s could not be taken off the books", team.pk)
+            failures.append(error)
+    if failures:
+        raise GrantExpiryError(len(failures)) from failures[0]
+    return expired
 
 
 @transaction.atomic

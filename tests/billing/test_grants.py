@@ -12,6 +12,7 @@ from audit.models import AuditEvent
 from billing import services as billing
 from billing.models import CreditGrant, LedgerEntry
 from billing.rules import BillingItem, Line, Purse, in_order_of_use
+from billing.services import grants
 from tests.factories import NOON, make_team
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +158,25 @@ def test_a_request_that_began_after_the_expiry_does_not_keep_the_grant_alive() -
     assert billing.expire_grants(now=NOON + DAY) == 1
 
 
+def test_a_team_whose_books_are_broken_does_not_keep_the_others_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, last = sorted((make_team(), make_team()), key=lambda team: team.pk)
+    broken = give(first, 1000, expires_at=NOON + DAY)
+    # It expired already, says the ledger; the grant says that nothing was taken.
+    LedgerEntry.across_teams.create(
+        team=first, kind="expiry", amount_ticks=-1000, grant=broken, happened_at=NOON
+    )
+    sound = give(last, 1000, expires_at=NOON + DAY)
+
+    with pytest.raises(grants.GrantExpiryError, match="of 1 team could"):
+        billing.expire_grants(now=NOON + DAY)
+
+    sound.refresh_from_db()
+    assert sound.remaining_ticks == 0
+    assert str(first.pk) in caplog.text
+
+
 def test_the_page_lists_grants_in_the_order_of_use_and_says_what_became_of_them() -> None:
     team = make_team()
     give(team, 100, label="Bought first", kind=CreditGrant.Kind.PREPAID)
@@ -192,10 +212,10 @@ def test_the_database_and_the_rules_agree_on_the_order_of_use() -> None:
                 now=NOON - timedelta(hours=hour),
             )
 
-    grants = list(CreditGrant.of(team).in_order_of_use())
+    usable = list(CreditGrant.of(team).in_order_of_use())
 
     purses = [
-        Purse(g.pk, g.kind == "prepaid", g.granted_at, g.expires_at, 1) for g in reversed(grants)
+        Purse(g.pk, g.kind == "prepaid", g.granted_at, g.expires_at, 1) for g in reversed(usable)
     ]
     ordered = in_order_of_use(purses)
-    assert [g.pk for g in grants] == [purse.grant_id for purse in ordered]
+    assert [g.pk for g in usable] == [purse.grant_id for purse in ordered]
