@@ -24,6 +24,8 @@ from billing.rules import TICKS_PER_CENT, TICKS_PER_USD, cycle_of, months_later,
 
 RECENT_ENTRIES: Final = 20
 INVOICES_PER_PAGE: Final = 50
+# Who just paid sees the outcome. What was left open before that, the job finds out.
+RECONCILED_IN_PASSING: Final = 3
 # Below this the page says what happens at zero before it happens.
 LOW_TICKS: Final = 5 * TICKS_PER_USD
 # Between two parts of the balance's bar.
@@ -87,7 +89,7 @@ def _credits_page(
     limit_form: SpendingLimitForm | None = None,
 ) -> HttpResponse:
     now = timezone.now()
-    billing.reconcile_all(team=request.team, now=now)
+    billing.reconcile_all(team=request.team, at_most=RECONCILED_IN_PASSING, now=now)
     standing = billing.balance(request.team, now=now)
     context = {
         "balance": standing,

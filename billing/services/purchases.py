@@ -114,15 +114,16 @@ def reconcile(*, purchase: Purchase, now: datetime) -> Purchase:
     return purchase
 
 
-def reconcile_all(*, team: Team | None = None, now: datetime) -> None:
-    """Reconcile every purchase that needs it, of one team or of all.
+def reconcile_all(*, team: Team | None = None, at_most: int | None = None, now: datetime) -> None:
+    """Reconcile the purchases that need it, of one team or of all, and the newest first.
 
-    One that cannot be reconciled does not keep the rest waiting.
+    One that cannot be reconciled does not keep the rest waiting. The processor may be asked about
+    each, so who cannot wait for all of them says how many there may be.
     """
     purchases = Purchase.of(team) if team else Purchase.across_teams.all()
     is_over = Q(status__in=Purchase.PAYABLE, created_at__lte=now - LIFETIME)
     open_ones = purchases.filter(Q(status__in=Purchase.UNDECIDED) | is_over)
-    for purchase in open_ones.select_related("team", "buyer").order_by("pk"):
+    for purchase in open_ones.select_related("team", "buyer").order_by("-pk")[:at_most]:
         try:
             reconcile(purchase=purchase, now=now)
         except Exception:

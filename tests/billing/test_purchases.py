@@ -319,6 +319,23 @@ def test_one_purchase_that_cannot_be_reconciled_does_not_keep_the_others_waiting
     assert available(team) == 2500 * TICKS_PER_CENT
 
 
+def test_a_page_asks_about_the_newest_purchases_and_leaves_the_rest_to_the_job() -> None:
+    team = make_team()
+    actor = Actor.for_user(make_admin(team))
+    for key in ("old", "new"):
+        purchase = billing.begin(
+            team=team, actor=actor, amount_cents=2500, idempotency_key=key, now=NOON
+        )
+        crash(DiesAfterCharging(), purchase, actor)
+
+    billing.reconcile_all(team=team, at_most=1, now=NOON)
+
+    assert available(team) == 2500 * TICKS_PER_CENT
+    assert Purchase.of(team).get(status=Purchase.Status.SUCCEEDED).idempotency_key == "new"
+    billing.reconcile_all(now=NOON)
+    assert available(team) == 2 * 2500 * TICKS_PER_CENT
+
+
 def test_the_card_number_is_kept_nowhere() -> None:
     team = make_team()
     purchase, actor = begin(team)
