@@ -97,7 +97,9 @@ def create(
         with transaction.atomic():
             # An INSERT and nothing else: a chosen id must never reach a row that is there already.
             key.save(force_insert=True)
-    except IntegrityError:
+    except IntegrityError as error:
+        if "api_keys_apikey_pkey" not in str(error):
+            raise
         raise KeyExistsError(
             "This form was already sent, and its key was made. Its secret was shown then and "
             "cannot be shown again."

@@ -82,6 +82,14 @@ def test_a_key_made_twice_from_one_form_is_made_once() -> None:
     assert audit.log(team).filter(operation="CreateApiKey").count() == 1
 
 
+def test_only_a_repeated_id_is_called_sent_before() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE api_keys_apikey ADD CHECK (name <> 'returns-bot')")
+
+    with pytest.raises(IntegrityError, match="check constraint"):
+        make_key(make_team(), "returns-bot")
+
+
 def test_a_chosen_id_cannot_reach_a_key_of_another_team() -> None:
     theirs = make_key(make_team())
 
