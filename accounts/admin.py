@@ -1,6 +1,6 @@
 """People and teams as support sees them: to find and to read, hardly to change."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.models import Membership, Team, User
 
 
-class ReadOnly:
+class Lasting:
     """Nothing is added or deleted by hand: teams and people come with rows that belong to them."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
@@ -19,7 +19,17 @@ class ReadOnly:
         return False
 
 
-class MembershipInline(ReadOnly, admin.TabularInline[Membership, Any]):
+class ReadOnlyAdmin(Lasting, admin.ModelAdmin[Any]):
+    """A team's rows that nobody edits: they are history, or the work of a service."""
+
+    list_select_related: ClassVar[Any] = ["team"]
+    show_full_result_count = False  # Counting all rows of all teams takes long.
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+
+class MembershipInline(Lasting, admin.TabularInline[Membership, Any]):
     """Who belongs to a team, or where a person belongs."""
 
     model = Membership
@@ -29,7 +39,7 @@ class MembershipInline(ReadOnly, admin.TabularInline[Membership, Any]):
 
 
 @admin.register(User)
-class UserAdmin(ReadOnly, admin.ModelAdmin[User]):
+class UserAdmin(Lasting, admin.ModelAdmin[User]):
     """A person. Support may close and open an account; only superusers make staff."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
@@ -61,7 +71,7 @@ class UserAdmin(ReadOnly, admin.ModelAdmin[User]):
 
 
 @admin.register(Team)
-class TeamAdmin(ReadOnly, admin.ModelAdmin[Team]):
+class TeamAdmin(Lasting, admin.ModelAdmin[Team]):
     """A team and its members."""
 
     list_display = ("name", "id", "is_personal", "created_at")

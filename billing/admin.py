@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from django import forms
@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from accounts.actors import Actor, ActorKind
+from accounts.admin import ReadOnlyAdmin
 from accounts.web import actor_of
 from billing import services as billing
 from billing.models import (
@@ -34,22 +35,6 @@ MOST_GRANTED_USD: Final = Decimal(100_000)
 
 def _staff(request: HttpRequest) -> Actor:
     return replace(actor_of(request), kind=ActorKind.STAFF)
-
-
-class ReadOnly(admin.ModelAdmin[Any]):
-    """Rows that nobody edits: they are history, or the work of a service."""
-
-    list_select_related: ClassVar[Any] = ["team"]
-    show_full_result_count = False
-
-    def has_add_permission(self, *_: Any, **__: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
-        return False
 
 
 class HardLimitForm(forms.ModelForm[BillingAccount]):
@@ -76,7 +61,7 @@ class HardLimitForm(forms.ModelForm[BillingAccount]):
 
 
 @admin.register(BillingAccount)
-class BillingAccountAdmin(ReadOnly):
+class BillingAccountAdmin(ReadOnlyAdmin):
     """Teams' accounts."""
 
     form = HardLimitForm
@@ -147,7 +132,7 @@ class GrantForm(forms.ModelForm[CreditGrant]):
 
 
 @admin.register(CreditGrant)
-class CreditGrantAdmin(ReadOnly):
+class CreditGrantAdmin(ReadOnlyAdmin):
     """Credits of all teams, and the form that gives some."""
 
     list_display = ["label", "team", "kind", "amount", "remaining", "granted_at", "expires_at"]
@@ -156,7 +141,7 @@ class CreditGrantAdmin(ReadOnly):
     ordering = ["-granted_at", "-pk"]
     raw_id_fields = ["team"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         return admin.ModelAdmin.has_add_permission(self, request)
 
     def get_form(
@@ -214,7 +199,7 @@ class CreditGrantAdmin(ReadOnly):
 
 
 @admin.register(BillingCycle)
-class BillingCycleAdmin(ReadOnly):
+class BillingCycleAdmin(ReadOnlyAdmin):
     """What months have accrued."""
 
     list_display = ["team", "month", "accrued"]
@@ -227,7 +212,7 @@ class BillingCycleAdmin(ReadOnly):
 
 
 @admin.register(Hold)
-class HoldAdmin(ReadOnly):
+class HoldAdmin(ReadOnlyAdmin):
     """Credits set aside. An expired hold is a request that nobody ended: worth a look."""
 
     list_display = ["id", "team", "state", "amount", "created_at", "expires_at", "ended_at"]
@@ -241,7 +226,7 @@ class HoldAdmin(ReadOnly):
 
 
 @admin.register(Charge)
-class ChargeAdmin(ReadOnly):
+class ChargeAdmin(ReadOnlyAdmin):
     """What requests cost."""
 
     list_display = ["id", "team", "model", "cost", "loss", "is_estimated", "charged_at"]
@@ -259,7 +244,7 @@ class ChargeAdmin(ReadOnly):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnly):
+class LedgerEntryAdmin(ReadOnlyAdmin):
     """Every movement of every team's money."""
 
     list_display = ["happened_at", "team", "kind", "amount", "grant", "month", "charge"]
@@ -274,7 +259,7 @@ class LedgerEntryAdmin(ReadOnly):
 
 
 @admin.register(Purchase)
-class PurchaseAdmin(ReadOnly):
+class PurchaseAdmin(ReadOnlyAdmin):
     """Purchases of credits, paid or not."""
 
     list_display = ["id", "team", "buyer", "status", "amount_cents", "failure_code", "created_at"]
@@ -285,7 +270,7 @@ class PurchaseAdmin(ReadOnly):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnly):
+class InvoiceAdmin(ReadOnlyAdmin):
     """Issued documents."""
 
     list_display = ["reference", "team", "kind", "status", "total_cents", "issued_at"]
@@ -295,7 +280,7 @@ class InvoiceAdmin(ReadOnly):
 
 
 @admin.register(SandboxPayment)
-class SandboxPaymentAdmin(ReadOnly):
+class SandboxPaymentAdmin(ReadOnlyAdmin):
     """The built-in processor's own record."""
 
     list_display = ["id", "idempotency_key", "status", "amount_cents", "card_last4", "created_at"]
