@@ -10,6 +10,7 @@ from allauth.account.forms import (
     SignupForm,
 )
 from allauth.account.models import EmailAddress
+from allauth.mfa.base.forms import AuthenticateForm
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -39,6 +40,15 @@ class SignInForm(LoginForm):
             self.add_error("password", error)
             cleaned = self.cleaned_data
         return cleaned
+
+
+class FactorForm(AuthenticateForm):
+    """The second step of signing in, for those who have a second factor."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        hint = "Six digits from your authenticator app, or one of your recovery codes."
+        _dress(self.fields["code"], "Code", hint=hint, autofocus=True, inputmode="numeric")
 
 
 class SignUpForm(SignupForm):

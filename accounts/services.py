@@ -1,12 +1,15 @@
 """What accounts can be asked for: making people and teams, and which team comes first."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.db import transaction
 from django.db.models.functions import Lower
 
-from accounts.actors import Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Membership, Team, User
 from accounts.signals import account_changed
 
@@ -74,6 +77,38 @@ def add_person(
     )
     EmailAddress(user=user, email=user.email, primary=True, verified=True).save()
     return user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewStaff:
+    """Somebody who may open the admin, with the secrets that nobody can ask for again."""
+
+    user: User
+    secret: str
+    recovery_codes: list[str]
+
+
+@transaction.atomic
+def add_staff(*, email: str, password: str, name: str, now: datetime) -> NewStaff:
+    """Make a superuser with a second factor, without which the admin stays closed. For commands."""
+    user = add_person(
+        email=email, password=password, name=name, is_staff=True, is_superuser=True, now=now
+    )
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    codes = RecoveryCodes.activate(user).get_unused_codes()
+    account_changed.send(
+        sender=User,
+        operation="AddStaff",
+        team=personal_team(user),
+        actor=SYSTEM,
+        description=f"Made {user.display_name} staff on the command line",
+        target=user,
+        before={},
+        after={"email": user.email, "is_staff": True, "is_superuser": True},
+        now=now,
+    )
+    return NewStaff(user=user, secret=secret, recovery_codes=codes)
 
 
 def teams_of(user: User) -> list[Membership]:

@@ -1,10 +1,11 @@
 """The addresses of accounts. Of allauth's pages only those that we have dressed are listed.
 
-Its own list would open pages that nobody here has looked at: changing e-mails, second factors,
-social sign-in.
+Its own list would open pages that nobody here has looked at: changing e-mails, adding second
+factors, social sign-in.
 """
 
 from allauth.account import views as allauth
+from allauth.mfa.base import views as factors
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from accounts import views
@@ -12,6 +13,7 @@ from accounts import views
 # allauth looks these up by name, so they keep its names and have no namespace.
 door: list[URLPattern | URLResolver] = [
     path("login/", allauth.login, name="account_login"),
+    path("factor/", factors.authenticate, name="mfa_authenticate"),
     path("logout/", allauth.logout, name="account_logout"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
     path("signup/", allauth.signup, name="account_signup"),

@@ -240,6 +240,9 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.forms.ResetRequestForm",
     "reset_password_from_key": "accounts.forms.NewPasswordForm",
 }
+MFA_ADAPTER = "accounts.adapters.FactorAdapter"
+MFA_FORMS = {"authenticate": "accounts.forms.FactorForm"}
+MFA_TOTP_ISSUER = CONSOLE_NAME
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_NOTIFICATIONS = True

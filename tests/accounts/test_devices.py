@@ -11,7 +11,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import include, path, reverse
+from django.urls import path, reverse
 from django_otp import user_has_device
 
 from accounts.models import User
@@ -25,7 +25,6 @@ def verified(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     *ours,
-    path("accounts/2fa/", include("allauth.mfa.urls")),
     path("verified/", verified),
 ]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]

@@ -41,6 +41,7 @@ PUBLIC = {
     "/",
     "/accounts/confirm-email/",
     "/accounts/confirm-email/<key>/",
+    "/accounts/factor/",
     "/accounts/inactive/",
     "/accounts/login/",
     "/accounts/logout/",
