@@ -46,7 +46,7 @@ def record_account_change(
         actor=actor,
         operation=operation,
         description=description,
-        target_type=type(row).__name__ if row else "",
+        target_type=str(row._meta.verbose_name) if row else "",  # noqa: SLF001 -- public in Django
         target_id=str(row.pk) if row else "",
         target_label=str(target or ""),
         # A signal's sender says {} for "nothing to compare".

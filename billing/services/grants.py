@@ -91,7 +91,7 @@ def grant(
             actor=actor,
             operation="GrantCredits",
             description=f"Granted {usd(amount_ticks)} of {kind.label.lower()} credits",
-            target_type="credit_grant",
+            target_type="credit grant",
             target_id=str(given.pk),
             target_label=label,
             after={

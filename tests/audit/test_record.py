@@ -39,7 +39,7 @@ def test_an_event_keeps_who_did_what_to_which_thing_from_where() -> None:
         actor=actor,
         operation="RenameTeam",
         description="Renamed the team",
-        target_type="Team",
+        target_type="team",
         target_id=str(team.pk),
         target_label="New",
         before={"name": "Old"},
@@ -50,7 +50,7 @@ def test_an_event_keeps_who_did_what_to_which_thing_from_where() -> None:
     event = audit.log(team).get()
     assert (event.actor_kind, event.actor_label, event.user) == ("user", "Alice Moreau", user)
     assert (event.ip, event.user_agent) == ("203.0.113.24", "Firefox 148")
-    assert (event.target_type, event.target_id, event.target_label) == ("Team", str(team.pk), "New")
+    assert (event.target_type, event.target_id, event.target_label) == ("team", str(team.pk), "New")
     assert (event.before, event.after) == ({"name": "Old"}, {"name": "New"})
     assert (event.happened_at, event.outcome, event.is_change) == (NOON, "done", True)
 
@@ -169,7 +169,7 @@ def test_news_from_accounts_become_events() -> None:
     announce(team, user, before={"role": "member"}, after={"role": "admin"})
 
     event = audit.log(team).get()
-    assert (event.target_type, event.target_id) == ("User", str(user.pk))
+    assert (event.target_type, event.target_id) == ("user", str(user.pk))
     assert (event.before, event.after) == ({"role": "member"}, {"role": "admin"})
     assert event.is_change
 
