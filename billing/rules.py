@@ -114,7 +114,9 @@ def prompt_bound_ticks(prompt_tokens: int, image_tokens: int, prices: Prices) ->
     text = max(
         prices.get(BillingItem.PROMPT_TEXT, 0), prices.get(BillingItem.CACHED_PROMPT_TEXT, 0)
     )
-    return prompt_tokens * text + image_tokens * prices.get(BillingItem.PROMPT_IMAGE, 0)
+    # An upstream that does not tell images from text reports them as text.
+    image = max(text, prices.get(BillingItem.PROMPT_IMAGE, 0))
+    return prompt_tokens * text + image_tokens * image
 
 
 def completion_price_ticks(prices: Prices) -> int:

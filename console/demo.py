@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from uuid_utils.compat import uuid7
 
 from accounts import services as accounts
 from accounts.actors import SYSTEM, Actor
@@ -306,7 +307,7 @@ def _arrival(program: Program, secret: str, chance: Random) -> Arrival:
         prompt_tokens_bound=prompt,
         image_tokens_bound=0,
     )
-    return Arrival(secret, chat)
+    return Arrival(uuid7(), secret, chat)
 
 
 def _outcome(program: Program, admitted: Admitted, chance: Random) -> Outcome:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Final
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -12,6 +12,8 @@ from billing.services import BillingItem, Prices
 
 # A cluster with this address is the built-in sandbox model; see gateway.api.sandbox.
 SANDBOX_URL: Final = "sandbox:"
+# Ticks per token, $100,000 per million: so that no request can cost more than an int64 holds.
+DEAREST: Final = MaxValueValidator(10**9)
 
 
 class Cluster(models.Model):
@@ -32,9 +34,19 @@ class Cluster(models.Model):
     api_key_variable = models.CharField(
         max_length=80,
         blank=True,
-        help_text="The environment variable that holds the key which this server asks for.",
+        # Not any variable: whoever edits clusters must not be able to send our own secrets out.
+        validators=[RegexValidator(r"^UPSTREAM_[A-Z0-9_]+$", "A name that begins with UPSTREAM_.")],
+        help_text="The environment variable, UPSTREAM_…, with the key which this server asks for.",
     )
     is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(api_key_variable="") | Q(api_key_variable__startswith="UPSTREAM_"),
+                name="cluster_key_variable_is_an_upstreams",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -53,11 +65,11 @@ class InferenceModel(models.Model):
     max_output_tokens = models.PositiveIntegerField(
         help_text="What a request that names no maximum is held for."
     )
-    prompt_text_price = models.PositiveBigIntegerField()
-    cached_prompt_text_price = models.PositiveBigIntegerField()
-    prompt_image_price = models.PositiveBigIntegerField()
-    completion_price = models.PositiveBigIntegerField()
-    reasoning_price = models.PositiveBigIntegerField()
+    prompt_text_price = models.PositiveBigIntegerField(validators=[DEAREST])
+    cached_prompt_text_price = models.PositiveBigIntegerField(validators=[DEAREST])
+    prompt_image_price = models.PositiveBigIntegerField(validators=[DEAREST])
+    completion_price = models.PositiveBigIntegerField(validators=[DEAREST])
+    reasoning_price = models.PositiveBigIntegerField(validators=[DEAREST])
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -65,6 +77,16 @@ class InferenceModel(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(max_output_tokens__gte=1), name="inference_model_may_answer"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    prompt_text_price__lte=DEAREST.limit_value,
+                    cached_prompt_text_price__lte=DEAREST.limit_value,
+                    prompt_image_price__lte=DEAREST.limit_value,
+                    completion_price__lte=DEAREST.limit_value,
+                    reasoning_price__lte=DEAREST.limit_value,
+                ),
+                name="inference_model_prices_fit",
             ),
         ]
 

@@ -11,6 +11,8 @@ from billing.services import BillingItem
 TEMPLATE_TOKENS: Final = 256
 # The dearest image: see the price notes in docs/metering.md.
 IMAGE_TOKENS: Final = 1792
+# What stands behind an address may be of any length, and nothing here could say what it costs.
+UNBOUNDED_CONTENT: Final = frozenset({"video_url", "audio_url", "file"})
 MAX_CHOICES: Final = 128
 MAX_TOKENS_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 # Other names by which some inference server takes a maximum or a number of choices, which would
@@ -18,6 +20,12 @@ MAX_TOKENS_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 NOT_FORWARDED: Final = frozenset(
     {*MAX_TOKENS_FIELDS, "n_predict", "n_cmpl", "max_new_tokens", "max_output_tokens", "best_of"}
 )
+PROMPT_ITEMS: Final = (
+    BillingItem.PROMPT_TEXT,
+    BillingItem.CACHED_PROMPT_TEXT,
+    BillingItem.PROMPT_IMAGE,
+)
+COMPLETION_ITEMS: Final = (BillingItem.COMPLETION, BillingItem.REASONING)
 # Beyond this a count is garbage, whoever sent it. It also keeps sums within the database's int64.
 MOST_TOKENS: Final = 10**9
 
@@ -101,7 +109,12 @@ def _images(messages: list[dict[str, Any]]) -> tuple[int, int]:
     for message in messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
-            if isinstance(part, dict) and part.get("type") == "image_url":
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind in UNBOUNDED_CONTENT:
+                raise InvalidRequestError(
+                    f"Content of the type {kind} cannot be priced, so it is not accepted."
+                )
+            if kind == "image_url":
                 count += 1
                 image = part.get("image_url")
                 url = image.get("url") if isinstance(image, dict) else image
@@ -164,3 +177,14 @@ def prompt_text(messages: list[dict[str, Any]]) -> str:
                 if isinstance(part, dict) and isinstance(part.get("text"), str)
             ]
     return "\n".join(texts)
+
+
+def usage_report(quantities: Mapping[BillingItem, int]) -> dict[str, Any]:
+    """Report what the gateway counted itself, in the shape of an upstream's usage."""
+    prompt = sum(quantities.get(item, 0) for item in PROMPT_ITEMS)
+    completion = sum(quantities.get(item, 0) for item in COMPLETION_ITEMS)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }

@@ -4,14 +4,13 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from uuid_utils.compat import uuid7
 
 from api_keys import services as api_keys
 from api_keys.services import KeyIdentity
@@ -61,8 +60,12 @@ Catalog = Mapping[str, Offer]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A chat request that wants in: its key, and what it may cost."""
+    """A chat request that wants in: its key, and what it may cost.
 
+    It brings its id, so that asking again after a lost connection cannot set credits aside twice.
+    """
+
+    request_id: UUID
     secret: str
     chat: ChatRequest
 
@@ -90,6 +93,10 @@ class Outcome:
     latency_ms: int
     quantities: Mapping[BillingItem, int] | None
     is_estimated: bool = False
+
+    def as_failure(self, status: int) -> "Outcome":
+        """Say that the customer got nothing for it."""
+        return replace(self, status=status, quantities=None, is_estimated=False)
 
 
 def catalog() -> Catalog:
@@ -193,12 +200,12 @@ def clear(
     """
     keys = api_keys.find({api_keys.digest_of(arrival.secret) for arrival in arrivals})
     teams = {key.team_id for key in keys.values()} | {o.admitted.key.team_id for o in outcomes}
-    settling = [o.admitted.request_id for o in outcomes]
+    known = [o.admitted.request_id for o in outcomes] + [a.request_id for a in arrivals]
     # In a pipeline, statements wait for each other in the database and not here: the batch costs
     # one trip to read, and one to write and commit.
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline(), transaction.atomic():
-        books = billing.Books(teams, settling=settling, now=now)
+        books = billing.Books(teams, requests=known, now=now)
         costs = _settle(outcomes, books, now)
         admissions = _admit(arrivals, keys, offers, books, now)
         books.write()
@@ -279,7 +286,7 @@ def _admit(
                 raise _unknown_key(arrival.secret)
             check_usable(key)
             offer = find_offer(arrival.chat.model, key, offers)
-            hold = _hold_request(arrival.chat, key, offer)
+            hold = _hold_request(arrival, key, offer)
             match books.reserve(hold, until=until):
                 case Refusal() as refusal:
                     raise _unaffordable(refusal, key)
@@ -290,9 +297,10 @@ def _admit(
     return answers
 
 
-def _hold_request(chat: ChatRequest, key: KeyIdentity, offer: Offer) -> HoldRequest:
+def _hold_request(arrival: Arrival, key: KeyIdentity, offer: Offer) -> HoldRequest:
+    chat = arrival.chat
     return HoldRequest(
-        request_id=uuid7(),
+        request_id=arrival.request_id,
         team_id=key.team_id,
         prompt_ticks=billing.prompt_bound_ticks(
             chat.prompt_tokens_bound, chat.image_tokens_bound, offer.prices

@@ -5,6 +5,7 @@ commit), with a fixed number of statements. It locks the accounts of all teams c
 order of their ids so that two batches cannot wait for each other, and only then reads balances.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from uuid_utils.compat import uuid7
 from billing import rules
 from billing.models import Charge, CreditGrant, Hold
 from billing.rules import BillingItem, Ceiling, Line, Purse
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,12 @@ class Books:
     """
 
     def __init__(
-        self, team_ids: Collection[UUID], *, settling: Collection[UUID] = (), now: datetime
+        self, team_ids: Collection[UUID], *, requests: Collection[UUID] = (), now: datetime
     ) -> None:
-        """Lock the accounts of these teams, and read the holds of what will be settled."""
+        """Lock the accounts of these teams, and read the holds that these requests have."""
         self._now = now
         self._month = rules.cycle_of(now)
-        self._accounts, self._holds = _locked(team_ids, settling, self._month)
+        self._accounts, self._holds = _locked(team_ids, requests, self._month)
         self._charges: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
         self._drawn: defaultdict[UUID, int] = defaultdict(int)
@@ -187,23 +190,17 @@ class Books:
 
     def release(self, request_ids: Collection[UUID]) -> set[UUID]:
         """Give back the holds of requests that came to nothing; return those still live."""
-        return self._end(request_ids, Hold.State.RELEASED)
+        return self._ended(_RELEASE_HOLDS, {"ids": list(request_ids)}) if request_ids else set()
 
     def expire(self, team_id: UUID) -> int:
         """Give back a team's holds that have lapsed; return how many."""
-        lapsed = Hold.across_teams.filter(
-            team_id=team_id, state=Hold.State.LIVE, expires_at__lte=self._now
-        )
         # Those settled in this batch look live until they are written.
-        settled = {charge["id"] for charge in self._charges}
-        ids = set(lapsed.values_list("pk", flat=True)) - settled
-        return len(self._end(ids, Hold.State.EXPIRED))
+        settled = [charge["id"] for charge in self._charges]
+        return len(self._ended(_EXPIRE_HOLDS, {"team": team_id, "settled": settled}))
 
-    def _end(self, request_ids: Collection[UUID], state: Hold.State) -> set[UUID]:
-        if not request_ids:
-            return set()
+    def _ended(self, statement: str, parameters: dict[str, Any]) -> set[UUID]:
         with connection.cursor() as cursor:
-            cursor.execute(_END_HOLDS, [state, self._now, list(request_ids)])
+            cursor.execute(statement, {"now": self._now, **parameters})
             ended = cursor.fetchall()
         for _, team_id, ticks in ended:
             self._move(team_id, -ticks)
@@ -213,8 +210,14 @@ class Books:
         """Set credits aside for a request, or say why not.
 
         It sees what the ones before it in the batch took. The hold lapses at `until` unless
-        `renew` moves it.
+        `renew` moves it. Asking again with the same id, after an answer that was lost, finds the
+        hold that is there.
         """
+        known = self._holds.get(request.request_id)
+        if known is not None:
+            rest = known.amount_ticks - request.prompt_ticks
+            tokens = rest // request.token_ticks if request.token_ticks else request.wanted_tokens
+            return Ceiling(known.amount_ticks, tokens)
         answer = self._fit(request)
         # Holds that a crash left behind go back to the team before it is turned away.
         if isinstance(answer, Refusal) and self.expire(request.team_id):
@@ -284,7 +287,7 @@ def reserve(
 def settle(settlements: Sequence[Settlement], *, now: datetime) -> list[Settled]:
     """End the holds of some requests and charge them; see Books.settle."""
     ids = [s.request_id for s in settlements]
-    books = Books({s.team_id for s in settlements}, settling=ids, now=now)
+    books = Books({s.team_id for s in settlements}, requests=ids, now=now)
     results = books.settle(settlements)
     books.write()
     return results
@@ -311,14 +314,23 @@ def renew(request_ids: Collection[UUID], *, until: datetime) -> None:
 
 
 def sweep(*, now: datetime) -> int:
-    """Give back every lapsed hold, a team at a time; return how many there were."""
+    """Give back every lapsed hold, a team at a time; return how many there were.
+
+    A team whose books fail does not keep the rest waiting; its error is raised at the end.
+    """
     teams = Hold.across_teams.filter(state=Hold.State.LIVE, expires_at__lte=now)
-    swept = 0
+    swept, failure = 0, None
     for team_id in teams.order_by("team_id").values_list("team_id", flat=True).distinct():
-        with transaction.atomic():
-            books = Books([team_id], now=now)
-            swept += books.expire(team_id)
-            books.write()
+        try:
+            with transaction.atomic():
+                books = Books([team_id], now=now)
+                swept += books.expire(team_id)
+                books.write()
+        except Exception as error:
+            logger.exception("The lapsed holds of team %s could not be given back", team_id)
+            failure = error
+    if failure:
+        raise failure
     return swept
 
 
@@ -386,9 +398,17 @@ SELECT (
 )
 """
 
-_END_HOLDS = """
-UPDATE billing_hold SET state = %s, ended_at = %s
-WHERE id = ANY(%s) AND state = 'live'
+_RELEASE_HOLDS = """
+UPDATE billing_hold SET state = 'released', ended_at = %(now)s
+WHERE id = ANY(%(ids)s) AND state = 'live'
+RETURNING id, team_id, amount_ticks
+"""
+
+# Says itself what has lapsed: a hold may be renewed until the moment in which it is ended.
+_EXPIRE_HOLDS = """
+UPDATE billing_hold SET state = 'expired', ended_at = %(now)s
+WHERE team_id = %(team)s AND state = 'live' AND expires_at <= %(now)s
+    AND NOT id = ANY(%(settled)s::uuid[])
 RETURNING id, team_id, amount_ticks
 """
 

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+from django.conf import settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uuid_utils.compat import uuid7
 
 from gateway import services as gateway
 from gateway.api import chat, sandbox
 from gateway.api.answers import JsonResponse, error_response, invalid
 from gateway.api.lane import Lane
+from gateway.api.stream import CLIENT_GONE
 from gateway.api.upstream import Upstreams
 from gateway.services import Catalog, Offer, RefusedError
 
@@ -76,9 +79,9 @@ async def api_key(request: Request) -> Response:
     )
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 -- registered for nothing else
-    return error_response(error)
+    return error_response(error, str(getattr(request.state, "id", None) or uuid7()))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -94,7 +97,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _left(_request: Request, _error: Exception) -> Response:
     """Answer a client that went away while it asked: for the server's sake, as nobody hears it."""
-    return Response(status_code=chat.CLIENT_GONE)
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _broken(_: Request, error: Exception) -> Response:
@@ -106,10 +109,15 @@ async def _broken(_: Request, error: Exception) -> Response:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.lane, app.state.upstreams = Lane(), Upstreams()
+    # What is being served, also for clients that are gone.
+    app.state.running = set()
     serving = asyncio.create_task(app.state.lane.run())
     try:
         yield
     finally:
+        if app.state.running:
+            await asyncio.wait(app.state.running, timeout=settings.SHUTDOWN_TIMEOUT)
+        await app.state.lane.drain()
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await serving
@@ -132,3 +140,5 @@ application = Starlette(
     },
     lifespan=_lifespan,
 )
+# A redirect would take its host from the request, and clients lose the body on the way.
+application.router.redirect_slashes = False

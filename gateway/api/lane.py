@@ -58,6 +58,7 @@ class Lane:
         self._catalog: Catalog = {}
         self._catalog_read_at = float("-inf")
         self._live: set[UUID] = set()
+        self._owed: list[Outcome] = []
         self._used: dict[UUID, tuple[Any, str]] = {}
         self._renewed_at = float("-inf")
 
@@ -68,12 +69,23 @@ class Lane:
         return answer
 
     async def settle(self, outcome: Outcome) -> int:
-        """Charge a request, or release its hold; return its cost in ticks, committed."""
+        """Charge a request, or release its hold; return its cost in ticks, committed.
+
+        Raises RefusedError when the database is away for so long that the customer cannot be kept
+        waiting. The outcome is then told again later, so that no request goes unaccounted: what
+        was streamed is charged, what was never answered is not.
+        """
         try:
             cost: int = await self._ask(outcome)
-        finally:
-            # Whatever happened, it is no longer renewed: at worst the hold lapses uncharged.
+        except RefusedError as refused:
+            late = outcome if outcome.is_stream else outcome.as_failure(refused.status)
+            self._owed.append(late)
+            raise
+        except BaseException:
+            # It is no longer renewed: the hold lapses uncharged.
             self._live.discard(outcome.admitted.request_id)
+            raise
+        self._live.discard(outcome.admitted.request_id)
         self._used[outcome.admitted.key.id] = (timezone.now(), outcome.ip)
         return cost
 
@@ -83,9 +95,9 @@ class Lane:
         return result
 
     async def run(self) -> None:
-        """Serve the lane until cancelled."""
+        """Serve the lane until cancelled. What is under way is finished first."""
         loop = asyncio.get_running_loop()
-        renewing = loop.create_task(self._renew())
+        keeping = loop.create_task(self._keep())
         try:
             while True:
                 await self._wake.wait()
@@ -97,7 +109,12 @@ class Lane:
                     for job, answer in zip(batch, answers, strict=True):
                         _tell(job.answer, answer)
         finally:
-            renewing.cancel()
+            keeping.cancel()
+            self._thread.shutdown()
+
+    async def drain(self) -> None:
+        """Wait until nothing is waiting."""
+        await self._ask(lambda: None)
 
     async def _ask(self, work: Arrival | Outcome | Callable[[], Any]) -> Any:
         job = _Job(work, asyncio.get_running_loop().create_future())
@@ -105,25 +122,30 @@ class Lane:
         self._wake.set()
         return await job.answer
 
-    async def _renew(self) -> None:
-        """Keep the holds of living requests alive, and write down which keys were used."""
+    async def _keep(self) -> None:
+        """Do what comes round: keep living holds alive, note used keys, tell what is owed."""
         every = settings.HOLD_SECONDS / 3
         while True:
             await asyncio.sleep(min(every, TOUCH_EVERY))
-            used, self._used = self._used, {}
-            if used:
-                await self._quietly(partial(api_keys.touch, used))
-            if self._live and monotonic() - self._renewed_at >= every:
-                self._renewed_at = monotonic()
-                until = timezone.now() + timedelta(seconds=settings.HOLD_SECONDS)
-                live = list(self._live)
-                await self._quietly(partial(billing.renew, live, until=until))
+            try:
+                await self._note_use()
+                if self._live and monotonic() - self._renewed_at >= every:
+                    until = timezone.now() + timedelta(seconds=settings.HOLD_SECONDS)
+                    await self._ask(partial(billing.renew, list(self._live), until=until))
+                    self._renewed_at = monotonic()
+                while self._owed:
+                    await self.settle(self._owed.pop(0))
+            except Exception:
+                logger.exception("The gateway could not write down what it knows; it tries again.")
 
-    async def _quietly(self, function: Callable[[], None]) -> None:
-        try:
-            await self._ask(function)
-        except Exception:
-            logger.exception("Could not write down what the gateway knows; it will try again.")
+    async def _note_use(self) -> None:
+        used, self._used = self._used, {}
+        if used:
+            try:
+                await self._ask(partial(api_keys.touch, used))
+            except Exception:
+                self._used = used | self._used
+                raise
 
     def _work(self, batch: Sequence[_Job]) -> list[Any]:
         """Do a batch in the lane's thread; an exception stands in for the answer it prevented."""
@@ -133,8 +155,8 @@ class Lane:
                 _prepare_statements()
                 return self._answers(batch)
             except (OperationalError, InterfaceError) as error:
-                # Told again after a lost connection, a settlement is charged once all the same.
-                connection.close()
+                # Told again after a lost connection, all of it happens once all the same.
+                _drop_connection()
                 if monotonic() > deadline:
                     logger.error("The database has been away for too long: %s", error)  # noqa: TRY400
                     return [_unavailable()] * len(batch)
@@ -188,6 +210,13 @@ def _prepare_statements() -> None:
         driver.execute("SET plan_cache_mode = force_generic_plan")
 
 
+def _drop_connection() -> None:
+    """Close the connection for good: as it was changed, no page may borrow it from the pool."""
+    if connection.connection is not None:
+        connection.connection.close()
+    connection.close()
+
+
 def _result_or_error(function: Callable[[], Any]) -> Any:
     try:
         return function()
@@ -210,7 +239,6 @@ def _unavailable() -> RefusedError:
     return RefusedError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "unavailable",
-        "The service cannot reach its database at the moment. Nothing was charged. "
-        "Try again in a few seconds.",
+        "The service cannot reach its database at the moment. Try again in a few seconds.",
         "database_unavailable",
     )

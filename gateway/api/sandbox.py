@@ -50,7 +50,8 @@ async def chat_completions(request: Request) -> Response:
         raise HTTPException(HTTPStatus.NOT_FOUND)  # As if there were nothing here.
     data = await request.body()
     chat = read_chat_request(orjson.loads(data), len(data))
-    answer, about = _compose(chat), _about(chat)
+    # Counting takes a while for long prompts, and others are waiting.
+    answer, about = await asyncio.to_thread(_compose, chat), _about(chat)
     if chat.is_stream:
         return StreamingResponse(_stream(chat, answer, about), media_type="text/event-stream")
     message = {"role": "assistant", "content": "".join(answer.pieces), "refusal": None}

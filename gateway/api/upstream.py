@@ -21,7 +21,7 @@ from gateway.services import RefusedError, Target
 logger = logging.getLogger("gateway")
 
 CONNECT_TIMEOUT: Final = 10.0
-# Seconds for which a cluster that could not be reached is asked last.
+# Seconds for which a cluster that failed is asked last.
 AVOID_FOR: Final = 10.0
 MOST_ERROR_BYTES: Final = 64 * 1024
 MOST_ANSWER_BYTES: Final = 64 * 2**20
@@ -59,9 +59,12 @@ class Upstreams:
         response, target = await self._first_answer(targets, path, body, request_id)
         try:
             if response.status != HTTPStatus.OK:
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self._avoid(target)
                 raise await _refusal(response, target)
             yield response, target
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            self._avoid(target)
             raise _failure(error, target) from error
         finally:
             # Before its end was read, closing is what tells an inference server to stop.
@@ -84,9 +87,10 @@ class Upstreams:
                     _address(target) + path, data=data, headers=headers, allow_redirects=False
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                self._avoid_until[target.cluster] = monotonic() + AVOID_FOR
+                self._avoid(target)
                 logger.warning("Cluster %s cannot be reached: %s", target.cluster, error)
             except (aiohttp.ClientError, TimeoutError) as error:
+                self._avoid(target)
                 raise _failure(error, target) from error
             else:
                 return response, target
@@ -97,6 +101,13 @@ class Upstreams:
             "Try again in a few seconds.",
             "upstream_unreachable",
         )
+
+    def _avoid(self, target: Target) -> None:
+        """Let the next requests try other clusters first.
+
+        The request at hand is not repeated elsewhere: the cluster may have begun to work on it.
+        """
+        self._avoid_until[target.cluster] = monotonic() + AVOID_FOR
 
 
 def _address(target: Target) -> str:
@@ -146,7 +157,8 @@ async def read_whole(response: aiohttp.ClientResponse) -> bytes:
 
 async def _refusal(response: aiohttp.ClientResponse, target: Target) -> RefusedError:
     text = await response.content.read(MOST_ERROR_BYTES)
-    logger.warning("Cluster %s answered %d: %r", target.cluster, response.status, text[:300])
+    # Not the text: inference servers repeat prompts in it, which are nobody's to keep.
+    logger.warning("Cluster %s answered %d", target.cluster, response.status)
     if response.status in CUSTOMERS_FAULT:
         return RefusedError(
             response.status, "invalid-argument", _error_text(text), "invalid_request"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
@@ -53,7 +54,7 @@ def secret(team: Team) -> str:
 def arrival(secret: str, tokens: int) -> Arrival:
     messages = [{"role": "user", "content": "x"}]
     body = {"model": "atlas", "messages": messages, "max_tokens": tokens}
-    return Arrival(secret, read_chat_request(body, 100))
+    return Arrival(uuid7(), secret, read_chat_request(body, 100))
 
 
 def clear(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api.chat import events
+from gateway.api.stream import events
 from gateway.api.upstream import MOST_ANSWER_BYTES
 from gateway.services import RefusedError
 
