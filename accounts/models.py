@@ -146,5 +146,4 @@ class Membership(models.Model):
     def permissions(self) -> frozenset[rules.Permission]:
         if self.is_admin:
             return rules.ADMIN_PERMISSIONS
-        extra = frozenset(rules.Permission(p) for p in self.extra_permissions)
-        return rules.with_reading(rules.MEMBER_PERMISSIONS | extra)
+        return rules.with_reading(rules.MEMBER_PERMISSIONS | rules.known(self.extra_permissions))

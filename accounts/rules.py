@@ -1,5 +1,6 @@
 """Who may do what: areas, permissions, and the two named sets of them. Pure."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -51,6 +52,11 @@ MEMBER_PERMISSIONS: Final = frozenset(
         Permission.COLLECTIONS_WRITE,
     }
 )
+
+
+def known(stored: Collection[str]) -> frozenset[Permission]:
+    """Read permissions as they are stored. What no version of this code knows gives nothing."""
+    return frozenset(permission for permission in Permission if permission in stored)
 
 
 def with_reading(permissions: frozenset[Permission]) -> frozenset[Permission]:
