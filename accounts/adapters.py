@@ -95,8 +95,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        # allauth keeps it in a column that must be filled; over a Unix socket nothing is known.
-        return address_of(request) or "0.0.0.0"  # noqa: S104 -- an address to note, not to listen on
+        return address_of(request)
 
     def get_email_confirmation_url(
         self,

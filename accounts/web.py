@@ -2,12 +2,14 @@
 
 import ipaddress
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -20,6 +22,8 @@ from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 
 READING = frozenset({"GET", "HEAD"})
+# Where a request came from if nobody knows: for columns of addresses that have to be filled.
+UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
 
 
 class AccountRequest(HttpRequest):
@@ -41,7 +45,7 @@ View: TypeAlias = Callable[..., HttpResponse]
 
 
 def client_ip(remote_address: str, forwarded_for: str) -> str:
-    """Say where a request came from; "" if that is not known.
+    """Say where a request came from, each address in one spelling; UNKNOWN_IP if it is not known.
 
     `forwarded_for` is the X-Forwarded-For header. It is believed only as far as
     `TRUSTED_PROXIES` says that own proxies wrote it; by default not at all.
@@ -50,13 +54,16 @@ def client_ip(remote_address: str, forwarded_for: str) -> str:
     trusted = settings.TRUSTED_PROXIES
     claimed = hops[-trusted] if trusted and len(hops) >= trusted else remote_address
     try:
-        return str(ipaddress.ip_address(claimed))
+        # A zone, as in fe80::1%eth0, means something on one machine only.
+        address = ipaddress.ip_address(claimed.partition("%")[0])
     except ValueError:
-        return ""  # A Unix socket has no address, and a proxy may write "unknown".
+        return UNKNOWN_IP  # A Unix socket has no address, and a proxy may write "unknown".
+    # A socket that speaks both versions writes 1.2.3.4 as ::ffff:1.2.3.4.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def address_of(request: HttpRequest) -> str:
-    """Say where a Django request came from; "" if that is not known."""
+    """Say where a Django request came from; UNKNOWN_IP if that is not known."""
     remote_address = request.META.get("REMOTE_ADDR", "")
     return client_ip(remote_address, request.headers.get("X-Forwarded-For", ""))
 
@@ -69,8 +76,8 @@ def actor_of(request: HttpRequest | None, user: User | None = None) -> Actor:
         user = request.user
     if request is None:
         return Actor.for_user(user)
-    agent = request.headers.get("User-Agent", "")[:300]
-    return Actor.for_user(user, ip=address_of(request) or None, user_agent=agent)
+    ip, agent = address_of(request), request.headers.get("User-Agent", "")[:300]
+    return Actor.for_user(user, ip=None if ip == UNKNOWN_IP else ip, user_agent=agent)
 
 
 def team_view(permission: Permission, *, operation: str) -> Callable[[View], View]:
@@ -99,7 +106,7 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
                 _announce(request, operation, "denied")
                 raise PermissionDenied(
                     f"You need permission to {permission.sentence} in {request.team.name}. "
-                    f"An admin of the team can give it to you ({permission})."
+                    f"Ask an admin of the team for it ({permission})."
                 )
             _remember(request.user, request.team)
             response = view(request, **kwargs)
@@ -130,6 +137,24 @@ def _remember(user: User, team: Team) -> None:
     if user.last_team_id != team.pk:
         user.last_team = team
         user.save(update_fields=["last_team"])
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """The way from some rows to newer and older ones, as `_pager.html` draws it."""
+
+    text: str
+    newer: str  # An address, or empty where there is nothing newer.
+    older: str
+
+
+def pager(page: "Page[Any]", address: str = "") -> Pager:
+    """Lead from a numbered page of a list at `address` (by default, here) to its neighbours."""
+    return Pager(
+        text=f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
+        newer=f"{address}?page={page.number - 1}" if page.has_previous() else "",
+        older=f"{address}?page={page.number + 1}" if page.has_next() else "",
+    )
 
 
 def render_page(

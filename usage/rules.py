@@ -1,11 +1,9 @@
 """The words and sums of usage, pure: billing items by name, quarter-hours, ranges of days."""
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,8 +28,6 @@ TOKEN_LABELS: Final = {
 }
 PROMPT_TOKENS: Final = frozenset({COUNTED_BY, CACHED, "prompt_image"})
 
-UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
-
 Item = tuple[str, int, int]  # Billing item, quantity, cost in ticks.
 
 
@@ -50,20 +46,6 @@ def quarter_of(moment: datetime) -> datetime:
     """Say when the moment's quarter-hour began, in UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
-
-
-@lru_cache(maxsize=4096)
-def clean_ip(ip: str) -> str:
-    """Write an address in the one usual way; `UNKNOWN_IP` for what is none.
-
-    A proxy may pass on nothing, or more than an address. That must not stop a request from being
-    paid, and two spellings of one address must not become two rows of one rollup.
-    """
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return UNKNOWN_IP
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def counted(items: Iterable[Item], status: int) -> dict[str, tuple[int, int]]:

@@ -84,7 +84,7 @@ class RequestRecord:
     key_id: UUID
     model: str
     cluster: str
-    ip: str
+    ip: str  # As accounts.web.client_ip writes it.
     at: datetime
     status: int
     streamed: bool
@@ -123,7 +123,6 @@ def record(records: Sequence[RequestRecord]) -> None:
     events = []
     sums: dict[tuple[str, ...], list[int]] = {}
     for one in records:
-        ip = rules.clean_ip(one.ip)
         # Texts, as JSON has neither ids nor times; and texts of one kind sort as what they mean.
         of_request = (
             str(one.team_id),
@@ -131,7 +130,7 @@ def record(records: Sequence[RequestRecord]) -> None:
             str(one.key_id),
             one.model,
             one.cluster,
-            ip,
+            one.ip,
         )
         events.append(
             {
@@ -141,7 +140,7 @@ def record(records: Sequence[RequestRecord]) -> None:
                 "at": one.at,
                 "model": one.model,
                 "cluster": one.cluster,
-                "ip": ip,
+                "ip": one.ip,
                 "status": one.status,
                 "streamed": one.streamed,
                 "first_token_ms": one.first_token_ms,
