@@ -18,8 +18,6 @@ from gateway.api.stream import StreamedAnswer
 from gateway.rules import ChatRequest, InvalidRequestError, read_chat_request
 from gateway.services import Arrival, RefusedError
 
-# What usage keeps for a peer that has no address, such as a socket in the file system.
-NO_ADDRESS: Final = "::"
 # Anybody may make the gateway read so much.
 SMALL_BODY_BYTES: Final = 64 * 1024
 
@@ -70,7 +68,7 @@ def _announced_bytes(request: Request) -> int:
 
 def _ip(request: Request) -> str:
     peer = request.client.host if request.client else ""
-    return client_ip(peer, ",".join(request.headers.getlist("x-forwarded-for"))) or NO_ADDRESS
+    return client_ip(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
 async def _read(request: Request) -> ChatRequest:
