@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.rules import Permission
-from accounts.web import TeamRequest, render_page, team_view
+from accounts.web import TeamRequest, pager, render_page, team_view
 from api_keys import services as api_keys
 from api_keys.forms import CreateForm, DeleteForm
 from api_keys.models import ApiKey
@@ -131,9 +131,7 @@ def _page(
     context: dict[str, Any] = {
         "page": page,
         "list_url": list_url,
-        "text": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
-        "newer": f"{list_url}?page={page.number - 1}" if page.has_previous() else "",
-        "older": f"{list_url}?page={page.number + 1}" if page.has_next() else "",
+        "pager": pager(page, list_url),
         # Buttons bring it along, so that they lead back to the page they were on.
         "here": f"?page={page.number}" if page.number > 1 else "",
         "form": form or CreateForm(),

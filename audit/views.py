@@ -4,12 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
 from accounts.rules import Permission
-from accounts.web import TeamRequest, render_page, team_view
+from accounts.web import Pager, TeamRequest, render_page, team_view
 from audit import rules
 from audit import services as audit
 from audit.models import AuditEvent
@@ -43,11 +44,14 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
             newer_than=_event_id(request, "newer"),
         )
         log_url = reverse("audit:log", args=[request.team.pk])
+        count = len(cut.events)
         return {
             "events": cut.events,
-            "text": f"{len(cut.events)} events, newest first",
-            "newer": f"{log_url}?newer={cut.events[0].pk}" if cut.has_newer else "",
-            "older": f"{log_url}?older={cut.events[-1].pk}" if cut.has_older else "",
+            "pager": Pager(
+                text=f"{count} event{pluralize(count)}, newest first",
+                newer=f"{log_url}?newer={cut.events[0].pk}" if cut.has_newer else "",
+                older=f"{log_url}?older={cut.events[-1].pk}" if cut.has_older else "",
+            ),
         }
 
     # Lazy, because the sheet alone needs no log.

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.rules import Permission
-from accounts.web import TeamRequest, render_page, team_view
+from accounts.web import TeamRequest, pager, render_page, team_view
 from billing import payments
 from billing import services as billing
 from billing.forms import BuyForm, CardForm, SpendingLimitForm
@@ -223,12 +223,7 @@ def _to_credits(request: TeamRequest) -> HttpResponseRedirect:
 def invoices(request: TeamRequest) -> HttpResponse:
     issued = Invoice.of(request.team).newest_first()
     page = Paginator(issued, INVOICES_PER_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
-        "text": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
-        "newer": f"?page={page.number - 1}" if page.has_previous() else "",
-        "older": f"?page={page.number + 1}" if page.has_next() else "",
-    }
+    context = {"page": page, "pager": pager(page)}
     return render_page(request, "billing/invoices.html", context)
 
 

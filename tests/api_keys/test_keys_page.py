@@ -154,12 +154,12 @@ def test_many_keys_are_shown_in_pages(client: Client, team: Team, alice: User) -
     client.force_login(alice)
 
     first = client.get(url(team))
-    second = client.get(first.context["older"])
+    second = client.get(first.context["pager"].older)
 
     assert [key.name for key in first.context["page"]][:2] == ["key-50", "key-49"]
     assert [key.name for key in second.context["page"]] == ["key-00"]
-    assert second.context["text"] == "51 to 51 of 51"
-    assert not second.context["older"]
+    assert second.context["pager"].text == "51 to 51 of 51"
+    assert not second.context["pager"].older
 
 
 def test_many_keys_cost_no_more_queries_than_one(

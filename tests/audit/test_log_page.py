@@ -71,6 +71,16 @@ def test_the_log_says_who_did_what(client: Client, team: Team) -> None:
     assert "1 Mar 2026, 12:00:00" in page
 
 
+def test_the_log_counts_what_it_shows(client: Client, team: Team) -> None:
+    change(team)
+    one = client.get(log_url(team)).content.decode()
+    change(team)
+    more = client.get(log_url(team)).content.decode()
+
+    assert "1 event, newest first" in one
+    assert "3 events, newest first" in more  # The first reading is one of them.
+
+
 def test_reading_the_log_is_written_in_the_log_once(client: Client, team: Team) -> None:
     client.get(log_url(team), headers={"User-Agent": "Firefox 148"}, REMOTE_ADDR="203.0.113.24")
 
@@ -120,16 +130,16 @@ def test_older_and_newer_walk_the_whole_log_without_gap_or_repeat(
     everything = list(audit.log(team).values_list("description", flat=True))
     seen = []
     page = client.get(log_url(team)).context["page"]
-    assert not page["newer"]
+    assert not page["pager"].newer
     while True:
         # What the reading itself leaves behind is newer than the page it came from.
         seen += [e.description for e in page["events"] if e.operation == "RenameTeam"]
-        if not page["older"]:
+        if not page["pager"].older:
             break
         back = page
-        page = client.get(page["older"]).context["page"]
+        page = client.get(page["pager"].older).context["page"]
         # From every page, Newer leads to the page it was left for.
-        returned = client.get(page["newer"]).context["page"]
+        returned = client.get(page["pager"].newer).context["page"]
         assert [e.pk for e in returned["events"]][-3:] == [e.pk for e in back["events"]][-3:]
 
     assert seen == everything
