@@ -133,7 +133,7 @@ def test_a_member_who_may_only_read_sees_no_buttons(client: Client, team: Team) 
 
     assert response.status_code == 200
     assert "Buy credits" not in text(response)
-    assert "Change" not in text(response)
+    assert "Change limit" not in text(response)
 
 
 def test_many_grants_and_entries_cost_no_more_queries_than_few(

@@ -153,7 +153,7 @@ def test_a_declined_card_says_why_and_another_one_is_confirmed_with_the_bank(
 
     pay(page, ASKS_FIRST)
     expect(page.get_by_role("heading", level=1)).to_have_text("Approve the payment")
-    page.get_by_role("button", name="Decline").click()
+    page.get_by_role("button", name="Decline payment").click()
     expect(page.get_by_role("alert")).to_contain_text("was not approved")
 
     pay(page, ASKS_FIRST)

@@ -272,7 +272,7 @@ def test_the_figures_at_the_top_are_those_of_the_table(client: Client, team: Tea
     cards = [re.sub(r"<[^>]+>", "|", card) for card in re.findall(r"<div><dt>.*?</div>", page)]
     assert [re.sub(r"\|+", "|", card).strip("|") for card in cards] == [
         "Cost|$8.00|$8.00 per day",
-        "Requests|2|All answered",
+        "Requests|2|all answered",
         "Tokens|4.00 million|4,000,000",
         "Read from cache|25.0%|of prompt tokens",
         "Average request|$4.00|2,000,000 tokens",
