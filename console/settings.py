@@ -20,6 +20,12 @@ DATA_DIR = env.data_dir()
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY", None)
+SECRET_KEY_LENGTH = 50
+if not DEBUG and len(SECRET_KEY) < SECRET_KEY_LENGTH:
+    raise ImproperlyConfigured(
+        f"SECRET_KEY has {len(SECRET_KEY)} characters. Whoever guesses it can sign in as anyone, "
+        f"so it needs at least {SECRET_KEY_LENGTH} random ones."
+    )
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.number("PORT", default=8000, least=1, most=65535)
 WEB_WORKERS = env.number("WEB_WORKERS", default=1, least=1, most=256)
@@ -39,6 +45,8 @@ UPSTREAM_TIMEOUT = env.number("UPSTREAM_TIMEOUT", default=300, least=1, most=360
 HOLD_SECONDS = env.number("HOLD_SECONDS", default=120, least=3, most=3600)
 # Seconds for which the gateway goes on listening to an upstream after the client has gone.
 DRAIN_SECONDS = env.number("DRAIN_SECONDS", default=30, most=3600)
+# Seconds for which the gateway waits for a database that went away before it answers without.
+DATABASE_PATIENCE = env.number("DATABASE_PATIENCE", default=15, least=1, most=600)
 GATEWAY_MAX_BODY_BYTES = env.number("GATEWAY_MAX_BODY_MB", default=20, least=1, most=512) * 2**20
 
 _public = urlsplit(PUBLIC_URL)

@@ -30,8 +30,6 @@ from gateway.services import Admitted, Arrival, Catalog, Outcome, RefusedError
 logger = logging.getLogger("gateway")
 
 MOST_IN_A_BATCH: Final = 200
-# Seconds for which a database that went away (a restart, a fail-over) is waited for.
-DATABASE_PATIENCE: Final = 15.0
 # Seconds for which prices may be a moment old.
 CATALOG_AGE: Final = 1.0
 # Seconds between two writes of when a key was last used.
@@ -149,7 +147,7 @@ class Lane:
 
     def _work(self, batch: Sequence[_Job]) -> list[Any]:
         """Do a batch in the lane's thread; an exception stands in for the answer it prevented."""
-        deadline = monotonic() + DATABASE_PATIENCE
+        deadline = monotonic() + settings.DATABASE_PATIENCE
         while True:
             try:
                 _prepare_statements()

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from uuid import UUID
 
 import orjson
 import pytest
@@ -149,6 +150,33 @@ def test_a_field_of_a_wrong_type_is_named(caller: Caller, fields: dict[str, obje
     assert next(iter(fields)) in answer.json["error"]
 
 
+@pytest.mark.parametrize("kind", ["video_url", "audio_url", "file"])
+def test_content_whose_price_nobody_could_bound_is_refused(caller: Caller, kind: str) -> None:
+    content = [{"type": kind, kind: {"url": "https://example.test/a"}}]
+    body = {"model": "ok", "messages": [{"role": "user", "content": content}]}
+
+    answer = caller.request("POST", CHAT, orjson.dumps(body))
+
+    assert answer.refusal() == (422, "invalid_request")
+    assert kind in answer.json["error"]
+
+
+def test_a_large_body_is_read_only_for_those_with_a_key(caller: Caller) -> None:
+    large = orjson.dumps({"model": "ok", "messages": [{"role": "user", "content": "x" * 10**6}]})
+
+    assert caller.request("POST", CHAT, large, authorization="Bearer nobody").refusal() == (
+        400,
+        "key_unknown",
+    )
+
+
+def test_a_refusal_names_the_request(caller: Caller) -> None:
+    answer = caller.request("POST", CHAT, b"{}")
+
+    assert answer.status == 422
+    assert UUID(answer.headers["x-request-id"])
+
+
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"text"', b"true"])
 def test_json_that_is_no_object_is_refused(caller: Caller, body: bytes) -> None:
     assert caller.request("POST", CHAT, body).refusal() == (422, "invalid_request")
@@ -222,7 +250,17 @@ def test_another_method_is_refused(caller: Caller, method: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1", "/v1/", "/v1/nothing", "/v1/chat", "/v1/../admin", "/v1/%00", "/v1/%ff%fe", "/v1/%2e"],
+    [
+        "/v1",
+        "/v1/",
+        "/v1/chat/completions/",
+        "/v1/nothing",
+        "/v1/chat",
+        "/v1/../admin",
+        "/v1/%00",
+        "/v1/%ff%fe",
+        "/v1/%2e",
+    ],
 )
 def test_another_path_is_refused(caller: Caller, path: str) -> None:
     assert caller.request("POST", path, BODY).refusal() == (404, "path_not_found")

@@ -112,6 +112,20 @@ def test_a_batch_that_is_told_again_changes_nothing_and_gets_the_same_answers(
     assert list(billing.differences()) == []
 
 
+def test_a_request_that_asks_again_after_a_lost_answer_is_held_once(
+    team: Team, secret: str
+) -> None:
+    asking = arrival(secret, 10)
+    _, first = clear([], [asking], NOON)
+
+    _, again = clear([], [asking], NOON)
+
+    assert again == first
+    assert Hold.of(team).count() == 1
+    assert billing.balance(team, now=NOON).held_ticks == 100
+    assert list(billing.differences()) == []
+
+
 def test_what_is_settled_late_is_not_given_back_to_a_request_that_is_refused_with_it(
     team: Team, secret: str
 ) -> None:
