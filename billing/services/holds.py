@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 from billing import rules
 from billing.models import Charge, CreditGrant, Hold
 from billing.rules import BillingItem, Ceiling, Line, Purse
+from billing.services import statements
 
 logger = logging.getLogger(__name__)
 
@@ -190,13 +191,17 @@ class Books:
 
     def release(self, request_ids: Collection[UUID]) -> set[UUID]:
         """Give back the holds of requests that came to nothing; return those still live."""
-        return self._ended(_RELEASE_HOLDS, {"ids": list(request_ids)}) if request_ids else set()
+        return (
+            self._ended(statements.RELEASE_HOLDS, {"ids": list(request_ids)})
+            if request_ids
+            else set()
+        )
 
     def expire(self, team_id: UUID) -> int:
         """Give back a team's holds that have lapsed; return how many."""
         # Those settled in this batch look live until they are written.
         settled = [charge["id"] for charge in self._charges]
-        return len(self._ended(_EXPIRE_HOLDS, {"team": team_id, "settled": settled}))
+        return len(self._ended(statements.EXPIRE_HOLDS, {"team": team_id, "settled": settled}))
 
     def _ended(self, statement: str, parameters: dict[str, Any]) -> set[UUID]:
         with connection.cursor() as cursor:
@@ -269,7 +274,7 @@ class Books:
             "accrued": _ticks(self._accrued),
         }
         with connection.cursor() as cursor:
-            cursor.execute(_WRITE, parameters)
+            cursor.execute(statements.WRITE, parameters)
 
 
 @transaction.atomic
@@ -343,9 +348,11 @@ def _locked(
     """
     teams = list(team_ids)
     with connection.cursor() as locking, connection.cursor() as reading:
-        locking.execute(_LOCK_ACCOUNTS, [teams])
+        locking.execute(statements.LOCK_ACCOUNTS, [teams])
         # A new statement, so that it sees what the transactions before us in the queue did.
-        reading.execute(_READ, {"teams": teams, "requests": list(request_ids), "month": month})
+        reading.execute(
+            statements.READ, {"teams": teams, "requests": list(request_ids), "month": month}
+        )
         locked = locking.fetchall()
         grants, accrued, holds = reading.fetchone()
     purses: defaultdict[UUID, list[Purse]] = defaultdict(list)
@@ -374,79 +381,3 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _ticks(ticks_by_id: Mapping[UUID, int]) -> str:
     return _rows([{"id": row_id, "ticks": ticks} for row_id, ticks in ticks_by_id.items()])
-
-
-# The SQL of a batch: constant texts, each one round trip for any number of requests. Rows travel
-# as one JSON array, which costs less to write here and to read there than an array per column.
-
-_LOCK_ACCOUNTS = """
-SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks
-FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
-"""
-
-_READ = """
-SELECT (
-    SELECT coalesce(json_agg(json_build_array(
-        team_id, id, kind, granted_at, expires_at, remaining_ticks)), '[]')
-    FROM billing_creditgrant WHERE team_id = ANY(%(teams)s) AND remaining_ticks > 0
-), (
-    SELECT coalesce(json_object_agg(team_id, accrued_ticks), '{}')
-    FROM billing_billingcycle WHERE team_id = ANY(%(teams)s) AND month = %(month)s
-), (
-    SELECT coalesce(json_agg(json_build_array(id, amount_ticks, state, created_at)), '[]')
-    FROM billing_hold WHERE id = ANY(%(requests)s)
-)
-"""
-
-_RELEASE_HOLDS = """
-UPDATE billing_hold SET state = 'released', ended_at = %(now)s
-WHERE id = ANY(%(ids)s) AND state = 'live'
-RETURNING id, team_id, amount_ticks
-"""
-
-# Says itself what has lapsed: a hold may be renewed until the moment in which it is ended.
-_EXPIRE_HOLDS = """
-UPDATE billing_hold SET state = 'expired', ended_at = %(now)s
-WHERE team_id = %(team)s AND state = 'live' AND expires_at <= %(now)s
-    AND NOT id = ANY(%(settled)s::uuid[])
-RETURNING id, team_id, amount_ticks
-"""
-
-# The parts touch different tables, so that it does not matter that they see one snapshot. A hold
-# is never made and ended by the same batch.
-_WRITE = """
-WITH charged AS (
-    INSERT INTO billing_charge
-        (charged_at, id, team_id, cost_ticks, loss_ticks, model, lines, is_estimated)
-    SELECT %(now)s, charge.* FROM jsonb_to_recordset(%(charges)s)
-        AS charge (id uuid, team_id uuid, cost_ticks bigint, loss_ticks bigint, model text,
-            lines jsonb, is_estimated boolean)
-), entered AS (
-    INSERT INTO billing_ledgerentry
-        (kind, happened_at, id, team_id, amount_ticks, grant_id, month, charge_id)
-    SELECT 'charge', %(now)s, entry.* FROM jsonb_to_recordset(%(entries)s)
-        AS entry (id uuid, team_id uuid, amount_ticks bigint, grant_id uuid, month date,
-            charge_id uuid)
-), settled AS (
-    UPDATE billing_hold SET state = 'settled', ended_at = %(now)s
-    FROM jsonb_to_recordset(%(charges)s) AS charge (id uuid)
-    WHERE billing_hold.id = charge.id
-), drawn AS (
-    UPDATE billing_creditgrant AS credit SET remaining_ticks = remaining_ticks - drawn.ticks
-    FROM jsonb_to_recordset(%(drawn)s) AS drawn (id uuid, ticks bigint)
-    WHERE credit.id = drawn.id
-), accrued AS (
-    INSERT INTO billing_billingcycle AS cycle (month, team_id, accrued_ticks)
-    SELECT %(month)s, accrued.* FROM jsonb_to_recordset(%(accrued)s)
-        AS accrued (id uuid, ticks bigint)
-    ON CONFLICT (team_id, month)
-    DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
-), held AS (
-    INSERT INTO billing_hold (state, created_at, id, team_id, amount_ticks, expires_at)
-    SELECT 'live', %(now)s, hold.* FROM jsonb_to_recordset(%(holds)s)
-        AS hold (id uuid, team_id uuid, amount_ticks bigint, expires_at timestamptz)
-)
-UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
-FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint)
-WHERE account.team_id = moved.id
-"""
