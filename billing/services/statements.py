@@ -1,4 +1,4 @@
-"""The SQL of a batch of holds and charges: constant texts, each one trip for any number of requests.
+"""The SQL of a batch of holds and charges: constant texts, each one trip for many requests.
 
 Rows travel as one JSON array, which costs less to write here and to read there than an array per
 column.
