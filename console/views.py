@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -30,7 +30,8 @@ def default_team(request: AccountRequest, rest: str = "") -> HttpResponse:
     """Lead /team/default/… to the same page of the team that the person was in last."""
     url = reverse("home", args=[accounts.default_team(request.user).pk]) + rest
     query = request.META.get("QUERY_STRING", "")
-    return redirect(f"{url}?{query}" if query else url)
+    # Not by `redirect`, which would take such a text for the name of a page first.
+    return HttpResponseRedirect(f"{url}?{query}" if query else url)
 
 
 @require_POST
@@ -40,10 +41,14 @@ def theme(request: AccountRequest) -> HttpResponse:
     if chosen in User.Theme.values:
         request.user.theme = chosen
         request.user.save(update_fields=["theme"])
+    return HttpResponseRedirect(_way_back(request))
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Read the page to return to, if it is one of ours."""
     back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()):
-        back = settings.LOGIN_REDIRECT_URL
-    return redirect(back)
+    ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+    return back if ours and back.startswith("/") else settings.LOGIN_REDIRECT_URL
 
 
 @require_safe

@@ -183,7 +183,10 @@ def test_the_systems_theme_is_no_theme(client: Client) -> None:
     assert '<html lang="en">' in client.get(home_of(team)).content.decode()
 
 
-@pytest.mark.parametrize("next_url", ["https://evil.example/", "//evil.example/", "javascript:0"])
+@pytest.mark.parametrize(
+    "next_url",
+    ["https://evil.example/", "//evil.example/", "javascript:0", "foo", "a:b", "foo.bar", ""],
+)
 def test_a_theme_leads_back_to_our_own_pages_only(client: Client, next_url: str) -> None:
     alice = make_user()
     client.force_login(alice)
