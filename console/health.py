@@ -1,5 +1,8 @@
 """Tells a load balancer or a process manager how the console is; public, and cheap to ask."""
 
+import threading
+import time
+from collections.abc import Callable
 from functools import cache
 
 import psycopg
@@ -13,6 +16,8 @@ from django.views.decorators.http import require_safe
 # The worker reports every ten seconds.
 SILENCE_SECONDS = 30
 CONNECT_SECONDS = 2
+# Anybody may ask, so however often they do, the database is asked once in this time.
+FRESH_SECONDS = 1.0
 
 
 @require_safe
@@ -28,7 +33,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Say whether requests should come here, and if not, what is missing."""
-    missing = missing_parts()
+    missing = recently_missing.ask()
     return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
 
 
@@ -55,6 +60,30 @@ def missing_parts() -> dict[str, str]:
     except psycopg.Error:
         missing["database"] = "It cannot be reached."
     return missing
+
+
+class Recently:
+    """An answer that is kept for a moment; whoever asks while it is sought waits for it."""
+
+    def __init__(self, look: Callable[[], dict[str, str]]) -> None:
+        self._look = look
+        self._lock = threading.Lock()
+        self._answer: dict[str, str] = {}
+        self._stale_at = 0.0
+
+    def ask(self) -> dict[str, str]:
+        with self._lock:
+            if time.monotonic() >= self._stale_at:
+                self._answer = self._look()
+                self._stale_at = time.monotonic() + FRESH_SECONDS
+            return self._answer
+
+    def forget(self) -> None:
+        with self._lock:
+            self._stale_at = 0.0
+
+
+recently_missing = Recently(missing_parts)
 
 
 @cache

@@ -1,11 +1,20 @@
 """What a load balancer hears: `/healthz` of the process, `/readyz` of all that it needs."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
+
+from console.health import Recently, recently_missing
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    recently_missing.forget()
 
 
 def test_healthz_answers_anyone_without_the_database(client: Client) -> None:
@@ -78,6 +87,41 @@ def test_readyz_leaves_the_pages_connections_alone(
 ) -> None:
     with django_assert_num_queries(0):
         client.get("/readyz")
+
+
+def test_however_many_ask_at_once_the_database_is_asked_once() -> None:
+    looks = []
+    together = threading.Barrier(8)
+
+    def look() -> dict[str, str]:
+        looks.append(1)
+        return {"worker": "It is away."}
+
+    recently = Recently(look)
+
+    def ask(_: int) -> dict[str, str]:
+        together.wait(timeout=30)
+        return recently.ask()
+
+    with ThreadPoolExecutor(8) as crowd:
+        answers = list(crowd.map(ask, range(8)))
+
+    assert answers == [{"worker": "It is away."}] * 8
+    assert len(looks) == 1
+
+
+def test_an_answer_is_kept_for_a_second_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    answers = iter([{"worker": "It is away."}, {}])
+    recently = Recently(lambda: next(answers))
+    assert recently.ask() == {"worker": "It is away."}
+
+    now += 0.9
+    assert recently.ask() == {"worker": "It is away."}
+
+    now += 0.2
+    assert recently.ask() == {}
 
 
 def _report_worker(*, seconds_ago: int | None) -> None:
