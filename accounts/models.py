@@ -91,11 +91,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     @property
-    def initials(self) -> str:
-        words = self.name.split() or [self.email]
-        return "".join(word[0] for word in (words[0], *words[1:][-1:])).upper()
-
-    @property
     def zone(self) -> zoneinfo.ZoneInfo:
         try:
             return zoneinfo.ZoneInfo(self.timezone)

@@ -1,4 +1,4 @@
-"""What a key may be called and what its secret looks like. Pure."""
+"""What a key may be called, what its secret looks like, and how one is used. Pure."""
 
 import re
 import secrets
@@ -9,6 +9,21 @@ from typing import Final
 ALPHABET: Final = string.ascii_letters + string.digits
 SECRET_LENGTH: Final = 80
 NAME_LENGTH: Final = 80
+
+PYTHON_EXAMPLE: Final = """\
+import os
+from openai import OpenAI
+
+client = OpenAI(
+    base_url="{base_url}",
+    api_key=os.environ["CONSOLE_API_KEY"],
+)
+answer = client.chat.completions.create(
+    model={model},
+    messages=[{{"role": "user", "content": "Hello"}}],
+)
+print(answer.choices[0].message.content)
+"""
 
 
 class KeyNameError(ValueError):
@@ -49,3 +64,9 @@ def redact(secret: str, prefix: str) -> str:
 def digest_of(secret: str) -> str:
     """Say what we keep of a secret: 476 random bits need no slow hash."""
     return sha256(secret.encode()).hexdigest()
+
+
+def python_example(base_url: str, *, model: str | None = None) -> str:
+    """Write a program that uses a key. Without a model to name, it asks for one."""
+    named = f'"{model}"' if model else "client.models.list().data[0].id"
+    return PYTHON_EXAMPLE.format(base_url=base_url, model=named)

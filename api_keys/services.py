@@ -14,7 +14,7 @@ from accounts.actors import Actor
 from accounts.models import Membership, Team, User
 from api_keys import rules
 from api_keys.models import ApiKey, ApiKeyQuerySet
-from api_keys.rules import digest_of
+from api_keys.rules import digest_of, python_example
 from audit import services as audit
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "known_to",
     "names",
+    "python_example",
     "touch",
     "visible_to",
 ]

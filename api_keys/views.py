@@ -20,24 +20,9 @@ from api_keys.forms import CreateForm, DeleteForm
 from api_keys.models import ApiKey
 
 PAGE_SIZE = 50
-# They name no model: which there are is the gateway's to say, and both ask it.
 SHELL_EXAMPLE = """\
 curl {base_url}/models \\
   -H "Authorization: Bearer $CONSOLE_API_KEY"
-"""
-PYTHON_EXAMPLE = """\
-import os
-from openai import OpenAI
-
-client = OpenAI(
-    base_url="{base_url}",
-    api_key=os.environ["CONSOLE_API_KEY"],
-)
-answer = client.chat.completions.create(
-    model=client.models.list().data[0].id,
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.choices[0].message.content)
 """
 
 
@@ -147,7 +132,7 @@ def _examples() -> list[tuple[str, str]]:
     base_url = f"{settings.PUBLIC_URL}/v1"
     return [
         ("List the models from a shell", SHELL_EXAMPLE.format(base_url=base_url)),
-        ("Chat from Python", PYTHON_EXAMPLE.format(base_url=base_url)),
+        ("Chat from Python", api_keys.python_example(base_url)),
     ]
 
 

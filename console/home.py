@@ -21,22 +21,6 @@ PACE_DAYS: Final = 7
 LOW_BELOW_DAYS: Final = 3
 FEED_LENGTH: Final = 6
 
-# Without a model to name, the example asks for one, as the one on the page of API keys does.
-EXAMPLE: Final = """\
-import os
-from openai import OpenAI
-
-client = OpenAI(
-    base_url="{base_url}",
-    api_key=os.environ["CONSOLE_API_KEY"],
-)
-answer = client.chat.completions.create(
-    model={model},
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.choices[0].message.content)
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
@@ -164,10 +148,8 @@ def _with_next(steps: list[Step]) -> list[Step]:
 
 def example() -> str:
     """Write a complete call of this gateway, for the first model that it has."""
-    name = next(iter(gateway.catalog()), None)
-    return EXAMPLE.format(
-        base_url=f"{settings.PUBLIC_URL}/v1",
-        model=f'"{name}"' if name else "client.models.list().data[0].id",
+    return api_keys.python_example(
+        f"{settings.PUBLIC_URL}/v1", model=next(iter(gateway.catalog()), None)
     )
 
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from django.utils import dateformat
+
 MILLION: Final = 10**6
 # The unit of xAI's public usage.proto. Billing, a sibling that may not be asked, has the same.
 TICKS_PER_USD: Final = 10_000_000_000
@@ -101,7 +103,7 @@ class Preset(StrEnum):
 
 
 def day_label(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
+    return dateformat.format(day, "j M Y")
 
 
 def range_label(first: date, last: date) -> str:

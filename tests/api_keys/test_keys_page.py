@@ -15,7 +15,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
-from api_keys.views import PAGE_SIZE, PYTHON_EXAMPLE
+from api_keys.views import PAGE_SIZE
 from audit import services as audit
 from tests.factories import NOON, make_admin, make_member, make_team, make_user
 
@@ -437,4 +437,4 @@ def test_changes_are_recorded_with_the_person_and_their_address(
 
 
 def test_the_python_example_is_python() -> None:
-    compile(PYTHON_EXAMPLE.format(base_url="http://localhost:8000/v1"), "example", "exec")
+    compile(api_keys.python_example("http://localhost:8000/v1"), "example", "exec")
