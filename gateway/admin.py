@@ -1,8 +1,93 @@
 """Clusters, models and prices, as staff edit them. The gateway sees a change within a second."""
 
-from django.contrib import admin
+from dataclasses import replace
+from typing import Any
 
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.actors import ActorKind
+from accounts.web import actor_of
+from audit import services as audit
 from gateway.models import Cluster, Deployment, InferenceModel
+
+
+class AuditedAdmin(admin.ModelAdmin[Any]):
+    """A table that staff edit, each change of which leaves an event of no team's log."""
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: ModelForm[Any],
+        change: bool,  # noqa: FBT001 -- Django calls it so
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        changed = form.changed_data
+        before = {name: str(form.initial.get(name)) for name in changed} if change else None
+        after = {name: str(form.cleaned_data.get(name)) for name in changed}
+        if changed:
+            _record(request, "Change" if change else "Create", obj, before, after)
+
+    def save_formset(
+        self,
+        request: HttpRequest,
+        form: ModelForm[Any],
+        formset: BaseModelFormSet[Any, Any],
+        change: bool,  # noqa: FBT001 -- Django calls it so
+    ) -> None:
+        kept = formset.queryset if change else ()
+        before = {str(row): _facts(row) for row in kept or ()}
+        super().save_formset(request, form, formset, change)
+        changed = (*formset.new_objects, *(row for row, _ in formset.changed_objects))
+        gone = formset.deleted_objects
+        if changed or gone:
+            rows = (*changed, *gone)
+            old = {str(row): before[str(row)] for row in rows if str(row) in before}
+            new = {str(row): _facts(row) for row in changed}
+            _record(request, "Change", form.instance, old or None, new)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        _record(request, "Delete", obj, _facts(obj), None)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
+
+
+def _facts(row: Model) -> dict[str, Any]:
+    return {
+        field.name: str(field.value_from_object(row))
+        for field in row._meta.concrete_fields  # noqa: SLF001 -- Django's public way to fields
+        if field.name != "id"
+    }
+
+
+def _record(
+    request: HttpRequest,
+    verb: str,
+    row: Model,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    name = row._meta.verbose_name  # noqa: SLF001
+    past = {"Change": "Changed", "Create": "Created", "Delete": "Deleted"}[verb]
+    audit.record(
+        team=None,
+        actor=replace(actor_of(request), kind=ActorKind.STAFF),
+        operation=f"{verb}{type(row).__name__}",
+        description=f"{past} the {name} {row}",
+        target_type=str(name),
+        target_id=str(row.pk),
+        target_label=str(row),
+        before=before,
+        after=after,
+        now=timezone.now(),
+    )
 
 
 class DeploymentInline(admin.TabularInline[Deployment, InferenceModel]):
@@ -13,15 +98,16 @@ class DeploymentInline(admin.TabularInline[Deployment, InferenceModel]):
 
 
 @admin.register(Cluster)
-class ClusterAdmin(admin.ModelAdmin[Cluster]):
+class ClusterAdmin(AuditedAdmin):
     """Inference servers."""
 
-    list_display = ["name", "base_url", "is_enabled"]
+    list_display = ("name", "base_url", "is_enabled")
 
 
 @admin.register(InferenceModel)
-class InferenceModelAdmin(admin.ModelAdmin[InferenceModel]):
+class InferenceModelAdmin(AuditedAdmin):
     """The price list."""
 
-    list_display = ["name", "prompt_text_price", "completion_price", "is_enabled"]
-    inlines = [DeploymentInline]
+    list_display = ("name", "prompt_text_price", "completion_price", "is_enabled")
+    exclude = ("created_at",)
+    inlines = (DeploymentInline,)

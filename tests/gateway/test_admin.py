@@ -1,0 +1,108 @@
+"""The price list in the hands of staff: what they change is written down, and kept in bounds."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from audit.models import AuditEvent
+from gateway.models import Cluster, Deployment, InferenceModel
+from tests.accounts.people import make_person
+from tests.support.test_admin_door import enter
+
+pytestmark = pytest.mark.django_db
+
+PRICES = {
+    "prompt_text_price": "20000",
+    "cached_prompt_text_price": "5000",
+    "prompt_image_price": "20000",
+    "completion_price": "60000",
+    "reasoning_price": "60000",
+}
+MODEL = {
+    "name": "atlas",
+    "owned_by": "us",
+    "context_length": "8192",
+    "max_output_tokens": "1024",
+    "is_enabled": "on",
+    **PRICES,
+}
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    enter(client, make_person(is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster.objects.create(name="near", base_url="http://127.0.0.1:9/v1")
+
+
+def deployments(*rows: dict[str, str], before: int = 0) -> dict[str, str]:
+    form = {"deployments-TOTAL_FORMS": str(len(rows)), "deployments-INITIAL_FORMS": str(before)}
+    for number, row in enumerate(rows):
+        form |= {f"deployments-{number}-{field}": value for field, value in row.items()}
+    return form
+
+
+def events() -> list[tuple[str, str]]:
+    kept = AuditEvent.across_teams.filter(target_type__in=["cluster", "inference model"])
+    return list(kept.order_by("id").values_list("operation", "description"))
+
+
+def test_what_staff_change_in_the_price_list_is_written_down_with_before_and_after(
+    staff: Client, cluster: Cluster
+) -> None:
+    row = {"cluster": str(cluster.pk), "upstream_name": "atlas-8b", "priority": "0"}
+    staff.post(
+        reverse("admin:gateway_inferencemodel_add"),
+        MODEL | deployments(row | {"is_enabled": "on"}),
+    )
+    model, deployment = InferenceModel.objects.get(), Deployment.objects.get()
+    same = row | {"id": str(deployment.pk), "model": str(model.pk), "is_enabled": "on"}
+
+    dearer = MODEL | {"completion_price": "70000"} | deployments(same, before=1)
+    staff.post(reverse("admin:gateway_inferencemodel_change", args=[model.pk]), dearer)
+    gone = MODEL | {"completion_price": "70000"} | deployments(same | {"DELETE": "on"}, before=1)
+    staff.post(reverse("admin:gateway_inferencemodel_change", args=[model.pk]), gone)
+
+    assert [operation for operation, _ in events()] == [
+        "CreateInferenceModel",
+        "ChangeInferenceModel",
+        "ChangeInferenceModel",
+        "ChangeInferenceModel",
+    ]
+    change = AuditEvent.across_teams.filter(operation="ChangeInferenceModel").order_by("id")[1]
+    assert change.before == {"completion_price": "60000"}
+    assert change.after == {"completion_price": "70000"}
+    assert change.actor_kind == "staff"
+    assert not Deployment.objects.exists()
+
+
+def test_a_deleted_cluster_is_written_down(staff: Client, cluster: Cluster) -> None:
+    url = reverse("admin:gateway_cluster_delete", args=[cluster.pk])
+
+    staff.post(url, {"post": "yes"})
+
+    assert events() == [("DeleteCluster", "Deleted the cluster near")]
+    assert not Cluster.objects.exists()
+
+
+@pytest.mark.parametrize("variable", ["SECRET_KEY", "DATABASE_URL", "upstream_key"])
+def test_no_secret_of_the_console_can_be_sent_to_a_cluster(staff: Client, variable: str) -> None:
+    form = {"name": "far", "base_url": "http://198.51.100.1/v1", "api_key_variable": variable}
+
+    answer = staff.post(reverse("admin:gateway_cluster_add"), form)
+
+    assert "A name that begins with UPSTREAM_." in answer.content.decode()
+    assert not Cluster.objects.exists()
+
+
+def test_a_price_that_the_books_could_not_hold_is_refused(staff: Client) -> None:
+    form = MODEL | {"completion_price": str(10**9 + 1)} | deployments()
+
+    answer = staff.post(reverse("admin:gateway_inferencemodel_add"), form)
+
+    assert "less than or equal to 1000000000" in answer.content.decode()
+    assert not InferenceModel.objects.exists()
