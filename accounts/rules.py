@@ -5,17 +5,6 @@ from enum import StrEnum
 from typing import Final
 
 
-class Area(StrEnum):
-    """The parts of a team that trust is given for, one by one."""
-
-    TEAM = "team"
-    API_KEYS = "api_keys"
-    BILLING = "billing"
-    USAGE = "usage"
-    COLLECTIONS = "collections"
-    AUDIT = "audit"
-
-
 class Permission(StrEnum):
     """`area:read` or `area:write`. Writing includes reading."""
 

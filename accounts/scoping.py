@@ -18,7 +18,7 @@ Q = TypeVar("Q", bound=models.QuerySet[Any])
 class TeamDoor(Generic[Q]):
     """The class attribute behind `Model.of(team)`: a queryset already inside one team."""
 
-    def __init__(self, queryset_class: type[Q]) -> None:
+    def __init__(self, queryset_class: type[Q] = models.QuerySet) -> None:  # type: ignore[assignment]
         self._queryset_class = queryset_class
 
     def __get__(self, instance: object, owner: type[models.Model]) -> "Callable[[Team], Q]":

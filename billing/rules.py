@@ -82,11 +82,6 @@ def usd(ticks: int) -> str:
     return f"{sign}${rounded:,f}"
 
 
-def cents_from_ticks(ticks: int) -> int:
-    """Whole cents, halves away from zero: only for what a processor is asked to take."""
-    return int((Decimal(ticks) / TICKS_PER_CENT).to_integral_value(ROUND_HALF_UP))
-
-
 def lines_for(quantities: Mapping[BillingItem, int], prices: Prices) -> list[Line]:
     """Price what a request used. An item without a price is free."""
     return [Line(item, n, prices.get(item, 0)) for item, n in quantities.items() if n]

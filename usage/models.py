@@ -12,10 +12,6 @@ from accounts.scoping import TeamDoor, TeamOwned
 from usage import rules
 
 
-class UsageEventQuerySet(models.QuerySet["UsageEvent"]):
-    """Reads over a team's requests."""
-
-
 class UsageEvent(TeamOwned):
     """One request. Its id is the request's, so that none is counted twice."""
 
@@ -38,7 +34,7 @@ class UsageEvent(TeamOwned):
     cost_ticks = models.BigIntegerField()
     items = models.JSONField()  # [[billing item, quantity, cost in ticks], ...]
 
-    of = TeamDoor(UsageEventQuerySet)
+    of = TeamDoor[models.QuerySet["UsageEvent"]]()
 
     class Meta:
         constraints = [

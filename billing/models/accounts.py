@@ -6,10 +6,6 @@ from django.db.models import Q, QuerySet
 from accounts.scoping import TeamDoor, TeamOwned
 
 
-class BillingAccountQuerySet(QuerySet["BillingAccount"]):
-    """Reads of a team's account; `.select_for_update()` on it is the one lock of billing."""
-
-
 class BillingAccount(TeamOwned):
     """A team's money: the row whose lock guards every balance of the team.
 
@@ -22,7 +18,7 @@ class BillingAccount(TeamOwned):
     spending_limit_ticks = models.BigIntegerField(default=0)
     hard_limit_ticks = models.BigIntegerField(default=0)
 
-    of = TeamDoor(BillingAccountQuerySet)
+    of = TeamDoor[QuerySet["BillingAccount"]]()
 
     class Meta:
         constraints = [
@@ -39,14 +35,6 @@ class BillingAccount(TeamOwned):
     def __str__(self) -> str:
         return f"Billing account of {self.team_id}"
 
-    @property
-    def effective_limit_ticks(self) -> int:
-        return min(self.spending_limit_ticks, self.hard_limit_ticks)
-
-
-class BillingCycleQuerySet(QuerySet["BillingCycle"]):
-    """Reads over a team's months."""
-
 
 class BillingCycle(TeamOwned):
     """What one UTC calendar month has accrued to the team's invoice."""
@@ -54,7 +42,7 @@ class BillingCycle(TeamOwned):
     month = models.DateField()  # Its first day.
     accrued_ticks = models.BigIntegerField(default=0)
 
-    of = TeamDoor(BillingCycleQuerySet)
+    of = TeamDoor[QuerySet["BillingCycle"]]()
 
     class Meta:
         constraints = [

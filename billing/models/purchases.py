@@ -8,10 +8,6 @@ from uuid_utils.compat import uuid7
 from accounts.scoping import TeamDoor, TeamOwned
 
 
-class PurchaseQuerySet(QuerySet["Purchase"]):
-    """Reads over a team's purchases."""
-
-
 class Purchase(TeamOwned):
     """One wish to buy prepaid credits. Succeeds at most once, and then has one grant.
 
@@ -48,7 +44,7 @@ class Purchase(TeamOwned):
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True, blank=True)
 
-    of = TeamDoor(PurchaseQuerySet)
+    of = TeamDoor[QuerySet["Purchase"]]()
 
     class Meta:
         constraints = [

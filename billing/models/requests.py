@@ -7,10 +7,6 @@ from uuid_utils.compat import uuid7
 from accounts.scoping import TeamDoor, TeamOwned
 
 
-class HoldQuerySet(QuerySet["Hold"]):
-    """Reads over a team's holds."""
-
-
 class Hold(TeamOwned):
     """Credits set aside for one request in flight. Ends exactly once. Its id is the request's."""
 
@@ -27,7 +23,7 @@ class Hold(TeamOwned):
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
-    of = TeamDoor(HoldQuerySet)
+    of = TeamDoor[QuerySet["Hold"]]()
 
     class Meta:
         constraints = [
@@ -48,10 +44,6 @@ class Hold(TeamOwned):
         return f"{self.get_state_display()} hold {self.pk}"
 
 
-class ChargeQuerySet(QuerySet["Charge"]):
-    """Reads over a team's charges."""
-
-
 class Charge(TeamOwned):
     """What one request cost. Written once; the hold with the same id is what made room for it."""
 
@@ -66,7 +58,7 @@ class Charge(TeamOwned):
     is_estimated = models.BooleanField(default=False)
     charged_at = models.DateTimeField()
 
-    of = TeamDoor(ChargeQuerySet)
+    of = TeamDoor[QuerySet["Charge"]]()
 
     class Meta:
         constraints = [
