@@ -77,7 +77,7 @@ class Console:
         self.base_url = f"http://localhost:{self.port}"
         self.environment = os.environ | {
             "DEBUG": "True",
-            "SECRET_KEY": "for tests only",
+            "SECRET_KEY": "for tests only, and as long as it has to be without DEBUG",
             "DATA_DIR": str(self.data_dir),
             "DATABASE_URL": database.url,
             "PORT": str(self.port),

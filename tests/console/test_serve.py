@@ -136,7 +136,7 @@ def test_readyz_misses_a_worker_that_hangs_and_finds_it_again(make_console: Make
     console.database.query(
         "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1h'"
     )
-    assert console.get("/readyz") == 503
+    until(lambda: console.get("/readyz") == 503, "an answer that is not from before")
     os.kill(worker, signal.SIGCONT)
 
     until(lambda: console.get("/readyz") == 200, "the worker's next report")
@@ -180,6 +180,7 @@ def test_missing_migrations_are_told_in_a_line_unless_it_may_migrate(
     ("environment", "complaint"),
     [
         ({"SECRET_KEY": ""}, "SECRET_KEY is not set."),
+        ({"SECRET_KEY": "x" * 49, "DEBUG": "False"}, "SECRET_KEY has 49 characters."),
         ({"PORT": "eighty"}, "PORT='eighty' is not a whole number from 1 to 65535."),
         ({"DEBUG": "yes"}, "DEBUG='yes' is neither 'True' nor 'False'."),
         ({"HOST": "no such host"}, "HOST='no such host' is not an address."),
@@ -201,6 +202,7 @@ def test_without_debug_it_collects_the_static_files_and_serves_them(
     [collected] = (console.data_dir / "static").glob("console.*.css")
 
     assert console.get(f"/static/{collected.name}") == 200
+    assert console.log().count("EMAIL_URL is not set: mails are kept in") == 1
 
 
 def _half_a_request(console: Console) -> socket.socket:
