@@ -53,6 +53,7 @@ PROGRAMS_FOR_ALL = Path("/var/lib/console-postgres")
 SPACE_NEEDED_MB = 200
 START_TRIES = 3  # It may be killed while it starts, too.
 START_SECONDS = 120  # After a crash the server first replays up to max_wal_size.
+RESTART_SECONDS = 5  # Whoever keeps it running looks again anyway, and may have to leave meanwhile.
 STOP_SECONDS = 30
 POLL_SECONDS = 0.01
 LOG_LIMIT_BYTES = 10_000_000
@@ -141,6 +142,7 @@ def ensure_running(data_dir: Path, *, throwaway: bool = False) -> str:
 def keep_running() -> None:
     """Restart what has crashed of the servers this process uses; takes microseconds if nothing has.
 
+    It waits for a few seconds only: a server that takes longer is waited for by the next call.
     Raises EmbeddedPostgresError.
     """
     with _alone:
@@ -148,7 +150,7 @@ def keep_running() -> None:
             with _told_plainly(cluster.home), cluster.start_lock():
                 # Not server.lock: for a moment the children of a killed server still hold it.
                 if cluster.postmaster() is None or not cluster.is_held("guard.lock"):
-                    cluster.bring_up()
+                    cluster.bring_up(RESTART_SECONDS)
 
 
 def release(url: str | None = None) -> None:
@@ -239,7 +241,7 @@ class _Cluster:
         with self._seized(lock) as fd:
             return fd is None
 
-    def bring_up(self) -> None:
+    def bring_up(self, patience_seconds: int = START_SECONDS) -> None:
         """Make what is missing of data, guard and server. Needs start.lock, and to have joined."""
         account = self._account()
         if not self.data.exists():
@@ -259,7 +261,7 @@ class _Cluster:
                 guard = [sys.executable, "-I", "-S", this, str(self.home), str(fd)]
                 self._run(guard, folder=Path("/"), pass_fds=[fd])
         tries_left = START_TRIES
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience_seconds
         place = ["-h", str(entrance), "-p", str(PORT), "-U", "console", "-d", "console"]
         while not _succeeds([str(_programs() / "pg_isready"), *place]):
             # While the children of a killed server hold this lock, PostgreSQL would refuse to
@@ -272,7 +274,7 @@ class _Cluster:
                     tries_left -= 1
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
-                    f"PostgreSQL did not answer within {START_SECONDS} seconds. It may still be "
+                    f"PostgreSQL did not answer within {patience_seconds} seconds. It may still be "
                     f"repairing its data after a crash: try again, or read {self.data / 'log'}."
                 )
             time.sleep(POLL_SECONDS)

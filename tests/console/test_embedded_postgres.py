@@ -266,6 +266,33 @@ def test_a_server_that_was_killed_is_restarted_under_its_long_living_user(
     assert server_id(url) == restarted
 
 
+def test_whoever_keeps_it_running_waits_seconds_for_a_restart_and_goes_on_later(
+    data_dir: Path,
+) -> None:
+    url = embedded_postgres.ensure_running(data_dir)
+    try:
+        server = server_id(url)
+        as_superuser = url.replace("//console@", "//postgres@")
+        statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+        [(helper,)] = ask(as_superuser, statement)
+        assert isinstance(helper, int)
+        os.kill(helper, signal.SIGSTOP)  # It outlives its server, which cannot start meanwhile.
+        try:
+            kill_and_wait(server)
+            with pytest.raises(
+                embedded_postgres.EmbeddedPostgresError, match="did not answer within 5 seconds"
+            ):
+                embedded_postgres.keep_running()
+        finally:
+            os.kill(helper, signal.SIGCONT)
+
+        embedded_postgres.keep_running()
+
+        assert is_up(url)
+    finally:
+        embedded_postgres.release(url)
+
+
 def test_the_process_id_of_a_dead_server_may_be_another_process_by_now(
     data_dir: Path, join: Join
 ) -> None:

@@ -6,6 +6,8 @@ import resource
 import socket
 import subprocess
 import sys
+import threading
+import time
 from argparse import ArgumentParser
 from functools import partial
 from typing import Any, cast
@@ -62,6 +64,11 @@ class Command(BaseCommand):
             supervisor.end_with_parent(options["parent"])
         if not (options["parent"] and options["only"]):  # Whoever has started it has prepared it.
             self._prepare(migrate=options["migrate"] or settings.DEBUG, only=options["only"])
+            if not (settings.EMAIL_URL or settings.DEBUG) and options["only"] != "worker":
+                self.stderr.write(
+                    f"EMAIL_URL is not set: mails are kept in {settings.EMAIL_FILE_PATH}, so "
+                    "nobody who signs up can confirm an address."
+                )
         if options["only"] == "web":
             run_web()
         elif options["only"] == "worker":
@@ -103,16 +110,14 @@ class Command(BaseCommand):
 
         def each_tick() -> None:
             nonlocal announced
-            try:
-                embedded_postgres.keep_running()
-            except embedded_postgres.EmbeddedPostgresError as error:
-                supervisor.logger.error("%s", error)
             if not announced and is_listening():
                 announced = True
                 self.stdout.write(welcome)
                 self.stdout.write(f"The console is at {settings.PUBLIC_URL} (Ctrl-C stops it).")
                 self.stdout.flush()
 
+        # On the side: while it waits for the server, children are tended and signals heard.
+        threading.Thread(target=keep_database, name="keep-database", daemon=True).start()
         parent = f"--parent={os.getpid()}"
         supervisor.Supervisor(
             [
@@ -169,6 +174,16 @@ def check_migrations() -> None:
             f"the database is {missing} migrations behind. Run `manage.py migrate`, "
             "or start with --migrate."
         )
+
+
+def keep_database() -> None:
+    """Start the embedded server again whenever it has crashed, as long as this process lives."""
+    while True:
+        try:
+            embedded_postgres.keep_running()
+        except embedded_postgres.EmbeddedPostgresError as error:
+            supervisor.logger.error("%s", error)
+        time.sleep(supervisor.TICK_SECONDS)
 
 
 def is_listening() -> bool:
