@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from usage.rules import TICKS_PER_USD
+
+DAY_MS: Final = 86_400_000
+DAYS_WITH_A_LABEL_EACH: Final = 10
 
 
 def daily_costs(days: Sequence[date], cost_ticks: Sequence[int]) -> dict[str, Any]:
@@ -42,4 +45,7 @@ def _bars(
     # Without a template of Plotly's own: it would bring colours.
     figure: dict[str, Any] = go.Figure(bar, {"template": None}).to_plotly_json()
     figure["layout"].pop("template", None)
+    if len(days) <= DAYS_WITH_A_LABEL_EACH:
+        # Left alone, Plotly would put two ticks on a day and call both by its name.
+        figure["layout"]["xaxis"] = {"dtick": DAY_MS}
     return figure

@@ -51,6 +51,15 @@ def test_items_stand_as_on_the_price_list_and_unknown_ones_after_them() -> None:
     ]
 
 
+@pytest.mark.parametrize(("count", "tick"), [(1, 86_400_000), (10, 86_400_000), (11, None)])
+def test_a_chart_of_a_few_days_has_one_tick_for_each(count: int, tick: int | None) -> None:
+    days = rules.days_between(date(2026, 3, 1), date(2026, 3, count))
+
+    layout = charts.daily_counts(days, [0] * count, name="Requests")["layout"]
+
+    assert layout.get("xaxis", {}).get("dtick") == tick
+
+
 def test_a_chart_carries_figures_and_no_colours() -> None:
     days = [date(2026, 3, 1), date(2026, 3, 2)]
 
