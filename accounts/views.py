@@ -10,7 +10,7 @@ from accounts.forms import NewTeamForm
 from accounts.web import AccountRequest, actor_of, render_page
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new_team(request: AccountRequest) -> HttpResponse:
     """Make a team and land in it."""
     form = NewTeamForm(request.POST or None)

@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts import services as accounts
 from accounts.models import User
@@ -16,8 +16,8 @@ from accounts.web import AccountRequest, TeamRequest, render_page, team_view
 from console import home as home_page
 
 
-@require_safe
 @login_not_required
+@require_safe
 def root(request: HttpRequest) -> HttpResponse:
     """Lead people to their team and visitors to the sign-in page, without a `next` in the way."""
     return redirect(
@@ -25,7 +25,7 @@ def root(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 def default_team(request: AccountRequest, rest: str = "") -> HttpResponse:
     """Lead /team/default/… to the same page of the team that the person was in last."""
     url = reverse("home", args=[accounts.default_team(request.user).pk]) + rest
@@ -51,8 +51,8 @@ def _way_back(request: HttpRequest) -> str:
     return back if ours and back.startswith("/") else settings.LOGIN_REDIRECT_URL
 
 
-@require_safe
 @team_view(Permission.TEAM_READ, operation="GetTeam")
+@require_safe
 def home(request: TeamRequest) -> HttpResponse:
     """Show how the team is doing, or what a new one does first."""
     contents = home_page.contents(request.membership, now=timezone.now(), zone=request.user.zone)

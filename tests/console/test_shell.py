@@ -133,6 +133,19 @@ def test_the_bare_address_leads_to_the_team_or_to_sign_in(client: Client) -> Non
     assert person["Location"] == "/team/default/"
 
 
+def test_head_is_answered_as_get_is_without_the_page(client: Client) -> None:
+    client.force_login(make_admin(make_team()))
+
+    for address in (reverse("default_team"), reverse("accounts:new_team")):
+        head, get = client.head(address), client.get(address)
+
+        assert (head.status_code, head.headers.get("Location")) == (
+            get.status_code,
+            get.headers.get("Location"),
+        )
+        assert head.content == b""
+
+
 def test_the_default_team_is_the_one_last_used(client: Client) -> None:
     first, second = make_team(), make_team()
     alice = make_admin(first)
