@@ -1,7 +1,9 @@
 """What accounts can be asked for: making people and teams, and which team comes first."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -11,6 +13,7 @@ from django.db.models.functions import Lower
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Membership, Team, User
+from accounts.rules import Permission
 from accounts.signals import account_changed
 
 MAX_TEAMS = 50
@@ -51,6 +54,34 @@ def create_team(
         now=now,
     )
     return team
+
+
+@transaction.atomic
+def add_member(
+    *,
+    team: Team,
+    user: User,
+    role: Membership.Role,
+    extra_permissions: Iterable[Permission] = (),
+    actor: Actor,
+    now: datetime,
+) -> Membership:
+    """Let somebody into a team. Raises IntegrityError for who is in it already."""
+    extra = sorted(extra_permissions)
+    membership = Membership(team=team, user=user, role=role, extra_permissions=extra, joined_at=now)
+    membership.save(force_insert=True)
+    account_changed.send(
+        sender=Membership,
+        operation="AddMember",
+        team=team,
+        actor=actor,
+        description=f"Added {user.display_name} to the team",
+        target=user,
+        before={},
+        after={"email": user.email, "role": str(role), "permissions": [str(p) for p in extra]},
+        now=now,
+    )
+    return membership
 
 
 @transaction.atomic
@@ -109,6 +140,39 @@ def add_staff(*, email: str, password: str, name: str, now: datetime) -> NewStaf
         now=now,
     )
     return NewStaff(user=user, secret=secret, recovery_codes=codes)
+
+
+def standing(person: User) -> dict[str, Any]:
+    """Say what the account itself may do, beside what teams let it: as audit logs show it."""
+    return {
+        "is_active": person.is_active,
+        "is_staff": person.is_staff,
+        "is_superuser": person.is_superuser,
+        "groups": [group.name for group in person.groups.order_by("name")],
+        "user_permissions": [
+            f"{permission.content_type.app_label}.{permission.codename}"
+            for permission in person.user_permissions.select_related("content_type")
+        ],
+    }
+
+
+def announce_standing(*, person: User, before: dict[str, Any], actor: Actor, now: datetime) -> None:
+    """Tell the audit log, in the transaction of the change, how `standing` was changed."""
+    after = standing(person)
+    changed = [name for name in after if after[name] != before[name]]
+    if not changed:
+        return
+    account_changed.send(
+        sender=User,
+        operation="UpdatePerson",
+        team=personal_team(person),
+        actor=actor,
+        description=f"Changed what the account of {person.display_name} may do",
+        target=person,
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
+        now=now,
+    )
 
 
 def teams_of(user: User) -> list[Membership]:

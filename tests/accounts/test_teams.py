@@ -8,6 +8,7 @@ from pytest_django.asserts import assertRedirects
 from accounts import services as accounts
 from accounts.actors import SYSTEM
 from accounts.models import Membership, Team
+from accounts.rules import Permission
 from audit import services as audit
 from tests.accounts.people import make_person
 from tests.factories import NOON, make_team
@@ -52,6 +53,26 @@ def test_a_person_cannot_make_teams_without_end(client: Client) -> None:
 
     assert "You are in 50 teams" in page.content.decode()
     assert not Team.objects.filter(name="One too many").exists()
+
+
+@pytest.mark.django_db
+def test_who_is_added_to_a_team_is_named_in_its_log() -> None:
+    team, person = make_team(), make_person()
+
+    membership = accounts.add_member(
+        team=team,
+        user=person,
+        role=Membership.Role.MEMBER,
+        extra_permissions=[Permission.USAGE_READ],
+        actor=SYSTEM,
+        now=NOON,
+    )
+
+    assert Membership.objects.get(team=team) == membership
+    assert Permission.USAGE_READ in membership.permissions
+    [event] = audit.log(team)
+    assert event.operation == "AddMember"
+    assert event.after == {"email": person.email, "role": "member", "permissions": ["usage:read"]}
 
 
 @pytest.mark.django_db

@@ -1,0 +1,83 @@
+"""The demo world: made once for a database, and found again by the file with its secrets."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from accounts import services as accounts
+from accounts.actors import SYSTEM
+from accounts.models import Team, User
+from api_keys import services as api_keys
+from audit import services as audit
+from console import demo
+from tests.factories import NOON
+from usage import services as usage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _small_world(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setattr(demo, "DAYS", 80)
+    monkeypatch.setattr(demo, "PROGRAMS", (demo.PROGRAMS[0], demo.PROGRAMS[-1]))
+    monkeypatch.setattr(demo, "HOURS", 24)
+
+
+def requests_of(team: Team) -> int:
+    start = NOON.replace(year=2025)
+    return usage.requests_between(team, since=start, until=NOON).requests
+
+
+def test_it_is_made_once_and_found_again() -> None:
+    world = demo.build(now=NOON)
+    larkspur = Team.objects.get(pk=world["team_id"])
+    events = len(audit.log(larkspur))
+
+    assert demo.build(now=NOON) == world
+    assert len(audit.log(larkspur)) == events
+    bob = User.objects.get(email=world["member"]["email"])
+    assert larkspur in [membership.team for membership in accounts.teams_of(bob)]
+
+
+def test_a_file_about_another_database_is_not_believed(tmp_path: Path) -> None:
+    foreign = {"team_id": "0" * 32, "api_key": "ck-of-another-database"}
+    (tmp_path / "demo.json").write_text(json.dumps(foreign))
+
+    world = demo.build(now=NOON)
+
+    assert User.objects.get(email=world["admin"]["email"]).check_password(
+        world["admin"]["password"]
+    )
+    assert json.loads((tmp_path / "demo.json").read_text())["api_key"] == world["api_key"]
+
+
+def test_without_its_file_or_its_key_the_world_gets_a_key_but_no_second_history(
+    tmp_path: Path,
+) -> None:
+    world = demo.build(now=NOON)
+    larkspur = Team.objects.get(pk=world["team_id"])
+    requests = requests_of(larkspur)
+    (tmp_path / "demo.json").unlink()
+
+    again = demo.build(now=NOON)
+
+    assert again["team_id"] == world["team_id"]
+    [digest] = digests = [api_keys.digest_of(again["api_key"])]
+    assert str(api_keys.find(digests)[digest].team_id) == world["team_id"]
+    assert requests_of(larkspur) == requests > 0
+
+
+def test_a_deleted_key_is_replaced() -> None:
+    world = demo.build(now=NOON)
+    digest = api_keys.digest_of(world["api_key"])
+    alice = User.objects.get(email=world["admin"]["email"])
+    [membership] = [m for m in accounts.teams_of(alice) if str(m.team_id) == world["team_id"]]
+    key = api_keys.visible_to(membership).get(pk=api_keys.find([digest])[digest].id)
+    api_keys.delete(key=key, actor=SYSTEM, now=NOON)
+
+    again = demo.build(now=NOON)
+
+    assert api_keys.find([api_keys.digest_of(again["api_key"])])
