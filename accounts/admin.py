@@ -1,12 +1,17 @@
 """People and teams as support sees them: to find and to read, hardly to change."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils import timezone
 
+from accounts import services as accounts
+from accounts.actors import ActorKind
 from accounts.models import Membership, Team, User
+from accounts.web import actor_of
 
 
 class Lasting:
@@ -68,6 +73,26 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
         # Or staff could lock out who made them staff.
         above = obj is not None and obj.is_superuser and not request.user.is_superuser
         return super().has_change_permission(request, obj) and not above
+
+    def save_model(
+        self,
+        request: HttpRequest,  # noqa: ARG002 -- Django's signature
+        obj: User,
+        form: Any,
+        change: bool,  # noqa: ARG002, FBT001
+    ) -> None:
+        form.standing_before = accounts.standing(User.objects.get(pk=obj.pk))
+        flags = {"is_active", "is_staff", "is_superuser"}
+        obj.save(update_fields=sorted(flags & set(form.changed_data)))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_related(request, form, formsets, change)
+        accounts.announce_standing(
+            person=form.instance,
+            before=form.standing_before,
+            actor=replace(actor_of(request), kind=ActorKind.STAFF),
+            now=timezone.now(),
+        )
 
 
 @admin.register(Team)

@@ -10,7 +10,9 @@ from django.urls import reverse
 from pytest_django import Settings
 from pytest_django.asserts import assertRedirects
 
+from accounts import services as accounts
 from accounts.models import Team, User
+from audit import services as audit
 from tests.accounts.people import make_person
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +126,26 @@ def test_staff_can_close_an_account_but_make_nobody_staff(client: Client) -> Non
 
     person.refresh_from_db()
     assert (person.is_active, person.is_staff, person.is_superuser) == (False, False, False)
+
+
+def test_the_log_of_a_person_tells_what_staff_changed_about_them(client: Client) -> None:
+    boss, person = make_person("Sam", is_staff=True, is_superuser=True), make_person()
+    enter(client, boss)
+    permission = Permission.objects.get(codename="view_team")
+    form = {"is_staff": "on", "user_permissions": [permission.pk], **NO_MEMBERSHIPS}
+
+    for _ in range(2):
+        client.post(f"/admin/accounts/user/{person.pk}/change/", form)
+
+    log = audit.log(accounts.personal_team(person))
+    [event] = [event for event in log if event.operation == "UpdatePerson"]
+    assert (event.actor_kind, event.actor_label) == ("staff", "Sam")
+    assert event.before == {"is_active": True, "is_staff": False, "user_permissions": []}
+    assert event.after == {
+        "is_active": False,
+        "is_staff": True,
+        "user_permissions": ["accounts.view_team"],
+    }
 
 
 def test_staff_cannot_close_the_account_of_a_superuser(client: Client) -> None:
