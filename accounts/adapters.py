@@ -51,6 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> User:
         # Before the first save, because the personal team is named after the person.
         user.name = form.cleaned_data["name"]
+        user.timezone = form.cleaned_data["timezone"]
         saved: User = super().save_user(request, user, form, commit)
         return saved
 

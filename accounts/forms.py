@@ -1,5 +1,7 @@
 """The shape of input: signing up and in, resetting a password, making a team."""
 
+import zoneinfo
+from functools import cache
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -18,14 +20,33 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.models import NAME_MAX_LENGTH, User
+from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE, User
 from accounts.web import actor_of
 
 PASSWORD_HINT = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
 
 
+class ZoneField(forms.CharField):
+    """The time zone that the browser names, put in by console.js; "UTC" for any other text."""
+
+    widget = forms.HiddenInput(attrs={"data-timezone": True})
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def clean(self, value: Any) -> str:
+        return str(value) if value in _zones() else UNKNOWN_ZONE
+
+
+@cache
+def _zones() -> set[str]:
+    return zoneinfo.available_timezones()
+
+
 class SignInForm(LoginForm):
     """An e-mail and its password."""
+
+    timezone = ZoneField()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,6 +61,13 @@ class SignInForm(LoginForm):
             self.add_error("password", error)
             cleaned = self.cleaned_data
         return cleaned
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        if self.user.timezone == UNKNOWN_ZONE:
+            self.user.timezone = self.cleaned_data["timezone"]
+            self.user.save(update_fields=["timezone"])
+        response: HttpResponse = super().login(request, redirect_url)
+        return response
 
 
 class FactorForm(AuthenticateForm):
@@ -59,6 +87,7 @@ class SignUpForm(SignupForm):
     """
 
     name = forms.CharField(max_length=NAME_MAX_LENGTH)
+    timezone = ZoneField()
     field_order = ("name", "email", "password1")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

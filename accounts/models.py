@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from accounts import rules
 
 NAME_MAX_LENGTH = 80
+UNKNOWN_ZONE = "UTC"
 # "!" is how Django marks a password that nobody can enter.
 HAS_PASSWORD = ~Q(password__startswith="!")  # noqa: S106
 
@@ -59,7 +60,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField()
     name = models.CharField(max_length=NAME_MAX_LENGTH, blank=True)
-    timezone = models.CharField(max_length=64, default="UTC")
+    timezone = models.CharField(max_length=64, default=UNKNOWN_ZONE)
     theme = models.CharField(max_length=5, choices=Theme, blank=True, default=Theme.SYSTEM)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -95,7 +96,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         try:
             return zoneinfo.ZoneInfo(self.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            return zoneinfo.ZoneInfo("UTC")
+            return zoneinfo.ZoneInfo(UNKNOWN_ZONE)
 
 
 class Team(models.Model):

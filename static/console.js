@@ -1,4 +1,4 @@
-// The little that pages need beyond HTML: dialogs, charts, copying, the theme, toasts. Everything else works without.
+// The little that pages need beyond HTML: dialogs, charts, copying, the theme, toasts, the time zone. Everything else works without.
 
 const { plotly: plotlyUrl, chartTemplate: chartTemplateUrl } = document.currentScript.dataset;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -130,6 +130,12 @@ document.addEventListener("htmx:responseError", ({ detail }) => {
 document.addEventListener("htmx:sendError", () => {
   toast({ text: "The server cannot be reached. Check the connection and try again.", tone: "bad", icon: "alert" });
 });
+
+// --- The time zone, for the pages that the server draws: sign-up and sign-in ask for it.
+
+for (const field of document.querySelectorAll("[data-timezone]")) {
+  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
 
 openDialogs();
 // What has to be mended is where one goes on typing.
