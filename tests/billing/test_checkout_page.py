@@ -1,4 +1,4 @@
-"""The billing pages, as people use them: what they say, whom they let in, and where they lead."""
+"""Buying credits, as people do it: what the pages say, and where they lead."""
 
 import re
 from datetime import timedelta
@@ -6,156 +6,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import time_machine
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import Settings
 
-from accounts.actors import SYSTEM, Actor
+from accounts.actors import Actor
 from accounts.models import Team
-from accounts.rules import Permission
 from billing import services as billing
 from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
-from billing.rules import TICKS_PER_USD, BillingItem, Line
-from tests.factories import NOON, make_admin, make_member, make_team
+from tests.billing.pages import ASKS, CARD, DECLINED, begin, begun, page, text
+from tests.factories import NOON, make_admin, make_team
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
-
-CARD = {"number": "4242 4242 4242 4242", "expiry": "12 / 30", "cvc": "123"}
-DECLINED = {**CARD, "number": "4000 0000 0000 0002"}
-ASKS = {**CARD, "number": "4000 0027 6000 3184"}
-
-
-@pytest.fixture
-def clock() -> Any:
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur Labs")
-
-
-@pytest.fixture
-def alice(team: Team, client: Client) -> Client:
-    """Sign the team's admin in."""
-    client.force_login(make_admin(team, name="Alice"))
-    return client
-
-
-def page(name: str, team: Team, *args: object) -> str:
-    return reverse(f"billing:{name}", args=[team.pk, *args])
-
-
-def text(response: Any) -> str:
-    """Read the words of a page as a person does."""
-    words = re.sub(r"<[^>]+>", " ", response.content.decode())
-    return re.sub(r"\s+", " ", words)
-
-
-def begin(client: Client, team: Team, **fields: str) -> Any:
-    form = {"preset": "25", "idempotency_key": str(uuid4()), **fields}
-    return client.post(page("buy", team), form)
-
-
-def begun(client: Client, team: Team) -> Purchase:
-    begin(client, team)
-    return Purchase.of(team).latest("created_at")
-
-
-def give(team: Team, dollars: int, **fields: Any) -> None:
-    billing.grant(
-        **{
-            "team": team,
-            "actor": SYSTEM,
-            "kind": CreditGrant.Kind.FREE,
-            "amount_ticks": dollars * TICKS_PER_USD,
-            "label": "Welcome credits",
-            "idempotency_key": str(uuid4()),
-            "now": NOON,
-            **fields,
-        }
-    )
-
-
-def spend(team: Team, dollars: int) -> None:
-    request = billing.HoldRequest(uuid4(), team.pk, dollars * TICKS_PER_USD, 0, 1)
-    billing.reserve([request], now=NOON, until=NOON)
-    lines = [Line(BillingItem.COMPLETION, dollars, TICKS_PER_USD)]
-    billing.settle([billing.Settlement(request.request_id, team.pk, "atlas", lines)], now=NOON)
-
-
-# --- Credits ----------------------------------------------------------------------------------
-
-
-def test_the_page_explains_the_balance_and_whose_it_is(alice: Client, team: Team) -> None:
-    give(team, 10)
-    give(team, 25, kind=CreditGrant.Kind.PREPAID, label="Bought by Alice")
-    spend(team, 4)
-
-    words = text(alice.get(page("credits", team)))
-
-    assert "Credits belong to Larkspur Labs and are shared by its members." in words
-    assert "Free and promo credits used first $6.00" in words
-    assert "Prepaid credits used second $25.00" in words
-    assert "Available $31.00" in words
-    assert "only credits are used. Requests are rejected automatically" in words
-    assert "atlas" in words
-
-
-def test_a_team_without_credits_is_told_that_requests_are_refused(
-    alice: Client, team: Team
-) -> None:
-    words = text(alice.get(page("credits", team)))
-
-    assert "Larkspur Labs has no credits yet. Requests are refused until it has some." in words
-
-
-def test_running_low_and_running_out_are_said_before_and_after(alice: Client, team: Team) -> None:
-    give(team, 10)
-    assert "Less than" not in text(alice.get(page("credits", team)))
-
-    spend(team, 6)
-    assert "Less than $5.00 is left." in text(alice.get(page("credits", team)))
-
-    spend(team, 4)
-    assert "Credits are used up. Requests are refused" in text(alice.get(page("credits", team)))
-
-
-def test_a_member_who_may_only_read_sees_no_buttons(client: Client, team: Team) -> None:
-    give(team, 10)
-    client.force_login(make_member(team, extra=[Permission.BILLING_READ]))
-
-    response = client.get(page("credits", team))
-
-    assert response.status_code == 200
-    assert "Buy credits" not in text(response)
-    assert "Change limit" not in text(response)
-
-
-def test_many_grants_and_entries_cost_no_more_queries_than_few(
-    alice: Client,
-    team: Team,
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    give(team, 10)
-    spend(team, 10)
-    give(team, 10)
-    alice.get(page("credits", team))
-    with CaptureQueriesContext(connection) as few:
-        alice.get(page("credits", team))
-    for _ in range(10):
-        give(team, 10)
-        spend(team, 7)
-
-    with django_assert_num_queries(len(few)):
-        alice.get(page("credits", team))
-
-
-# --- Buying -----------------------------------------------------------------------------------
 
 
 def test_buying_leads_through_the_checkout_to_a_higher_balance(alice: Client, team: Team) -> None:
@@ -371,87 +232,3 @@ def test_the_purchase_of_another_team_does_not_exist(alice: Client, team: Team, 
 
     for ask in (alice.get, alice.post):
         assert ask(page(name, team, purchase.pk)).status_code == 404
-
-
-# --- The spending limit -----------------------------------------------------------------------
-
-
-def test_the_spending_limit_is_changed_in_its_dialog(alice: Client, team: Team) -> None:
-    response = alice.post(page("spending_limit", team), {"limit": "200"}, follow=True)
-
-    words = text(response)
-    assert "Spending limit changed. It is in force now." in words
-    assert "$0.00 of $200.00 on the March invoice" in words
-    assert "Resets on 1 April, 00:00 UTC. You can raise it up to $2,000.00." in words
-
-
-@pytest.mark.parametrize(
-    ("limit", "sentence"),
-    [
-        ("2000.01", "$2,000.01 is more than $2,000.00"),
-        ("-1", "greater than or equal to 0"),
-        ("lots", "Enter a number."),
-    ],
-)
-def test_a_wrong_limit_is_explained_in_the_dialog(
-    alice: Client, team: Team, limit: str, sentence: str
-) -> None:
-    response = alice.post(page("spending_limit", team), {"limit": limit})
-
-    assert sentence in text(response)
-    assert re.search(r'<dialog id="limit-edit"[^>]* open', response.content.decode())
-
-
-def test_a_team_that_may_not_be_invoiced_has_no_limit_to_change(alice: Client, team: Team) -> None:
-    billing.set_hard_limit(team=team, actor=SYSTEM, limit_ticks=0, now=NOON)
-
-    response = alice.get(page("credits", team))
-
-    assert "Invoicing is not open to Larkspur Labs." in text(response)
-    assert "limit-edit" not in response.content.decode()
-
-
-# --- Invoices ---------------------------------------------------------------------------------
-
-
-def test_a_purchase_leaves_a_receipt_that_names_seller_buyer_and_card(
-    alice: Client, team: Team
-) -> None:
-    alice.post(page("checkout", team, begun(alice, team).pk), CARD)
-    assert "R-000001" in text(alice.get(page("invoices", team)))
-
-    words = text(alice.get(page("invoice", team, Invoice.of(team).get().pk)))
-
-    assert "Receipt R-000001" in words
-    assert "Issued on 1 Mar 2026" in words
-    assert "paid with Visa ending 4242" in words
-    assert "Billed to Larkspur Labs Alice, person-" in words
-    assert "Total $25.00" in words
-
-
-def test_a_receipt_stays_as_it_was_when_names_change(
-    alice: Client, team: Team, settings: Settings
-) -> None:
-    alice.post(page("checkout", team, begun(alice, team).pk), CARD)
-    settings.SUPPORT_EMAIL = "new@example.test"
-    Team.objects.filter(pk=team.pk).update(name="Renamed")
-
-    words = text(alice.get(page("invoice", team, Invoice.of(team).get().pk)))
-
-    assert "support@localhost" in words
-    assert "Billed to Larkspur Labs" in words
-
-
-def test_the_receipt_of_another_team_does_not_exist(alice: Client, team: Team) -> None:
-    other = make_team()
-    stranger = Client()
-    stranger.force_login(make_admin(other))
-    stranger.post(page("checkout", other, begun(stranger, other).pk), CARD)
-
-    assert alice.get(page("invoice", team, Invoice.of(other).get().pk)).status_code == 404
-
-
-def test_a_team_without_invoices_is_told_what_will_be_there(alice: Client, team: Team) -> None:
-    assert "Each purchase of credits leaves a receipt here." in text(
-        alice.get(page("invoices", team))
-    )

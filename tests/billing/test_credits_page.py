@@ -1,0 +1,118 @@
+"""The page of credits: what it says about the balance and the limit, and to whom."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.actors import SYSTEM
+from accounts.models import Team
+from accounts.rules import Permission
+from billing import services as billing
+from billing.models import CreditGrant
+from tests.billing.pages import give, page, spend, text
+from tests.factories import NOON, make_member
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
+
+
+def test_the_page_explains_the_balance_and_whose_it_is(alice: Client, team: Team) -> None:
+    give(team, 10)
+    give(team, 25, kind=CreditGrant.Kind.PREPAID, label="Bought by Alice")
+    spend(team, 4)
+
+    words = text(alice.get(page("credits", team)))
+
+    assert "Credits belong to Larkspur Labs and are shared by its members." in words
+    assert "Free and promo credits used first $6.00" in words
+    assert "Prepaid credits used second $25.00" in words
+    assert "Available $31.00" in words
+    assert "only credits are used. Requests are rejected automatically" in words
+    assert "atlas" in words
+
+
+def test_a_team_without_credits_is_told_that_requests_are_refused(
+    alice: Client, team: Team
+) -> None:
+    words = text(alice.get(page("credits", team)))
+
+    assert "Larkspur Labs has no credits yet. Requests are refused until it has some." in words
+
+
+def test_running_low_and_running_out_are_said_before_and_after(alice: Client, team: Team) -> None:
+    give(team, 10)
+    assert "Less than" not in text(alice.get(page("credits", team)))
+
+    spend(team, 6)
+    assert "Less than $5.00 is left." in text(alice.get(page("credits", team)))
+
+    spend(team, 4)
+    assert "Credits are used up. Requests are refused" in text(alice.get(page("credits", team)))
+
+
+def test_a_member_who_may_only_read_sees_no_buttons(client: Client, team: Team) -> None:
+    give(team, 10)
+    client.force_login(make_member(team, extra=[Permission.BILLING_READ]))
+
+    response = client.get(page("credits", team))
+
+    assert response.status_code == 200
+    assert "Buy credits" not in text(response)
+    assert "Change limit" not in text(response)
+
+
+def test_many_grants_and_entries_cost_no_more_queries_than_few(
+    alice: Client,
+    team: Team,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    give(team, 10)
+    spend(team, 10)
+    give(team, 10)
+    alice.get(page("credits", team))
+    with CaptureQueriesContext(connection) as few:
+        alice.get(page("credits", team))
+    for _ in range(10):
+        give(team, 10)
+        spend(team, 7)
+
+    with django_assert_num_queries(len(few)):
+        alice.get(page("credits", team))
+
+
+def test_the_spending_limit_is_changed_in_its_dialog(alice: Client, team: Team) -> None:
+    response = alice.post(page("spending_limit", team), {"limit": "200"}, follow=True)
+
+    words = text(response)
+    assert "Spending limit changed. It is in force now." in words
+    assert "$0.00 of $200.00 on the March invoice" in words
+    assert "Resets on 1 April, 00:00 UTC. You can raise it up to $2,000.00." in words
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("2000.01", "$2,000.01 is more than $2,000.00"),
+        ("-1", "greater than or equal to 0"),
+        ("lots", "Enter a number."),
+    ],
+)
+def test_a_wrong_limit_is_explained_in_the_dialog(
+    alice: Client, team: Team, limit: str, sentence: str
+) -> None:
+    response = alice.post(page("spending_limit", team), {"limit": limit})
+
+    assert sentence in text(response)
+    assert re.search(r'<dialog id="limit-edit"[^>]* open', response.content.decode())
+
+
+def test_a_team_that_may_not_be_invoiced_has_no_limit_to_change(alice: Client, team: Team) -> None:
+    billing.set_hard_limit(team=team, actor=SYSTEM, limit_ticks=0, now=NOON)
+
+    response = alice.get(page("credits", team))
+
+    assert "Invoicing is not open to Larkspur Labs." in text(response)
+    assert "limit-edit" not in response.content.decode()
