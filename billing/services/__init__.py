@@ -40,7 +40,6 @@ from billing.services.holds import (
     settle,
     sweep,
 )
-from billing.services.invoices import issue_receipt
 from billing.services.ledger import Difference, differences, ledger_size, recent_entries, snapshot
 from billing.services.purchases import (
     PurchaseAmountError,
@@ -82,7 +81,6 @@ __all__ = [
     "differences",
     "expire_grants",
     "grant",
-    "issue_receipt",
     "ledger_size",
     "lines_for",
     "lock_account",
