@@ -16,6 +16,7 @@ from tests.servers import Console, until
 NAME = "Dora Lindqvist"
 MODEL = "grok-4.3"
 PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million tokens.
+CHOICES = 128
 QUESTION = "What is a tick?"
 
 
@@ -52,11 +53,11 @@ def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
         assert_pages_tell(page, home, spent=3 * cost, requests=3, rest=rest)
         assert_log_tells_who(page, home)
 
-        spend_all(client, staff, rest)
+        requests = 3 + spend_all(client, staff, rest)
         assert_refused(client, team_id=home.split("/")[-2])
         page.goto(home)
         expect(page.locator("main")).to_contain_text("The credits are used up.")
-        assert_pages_tell(page, home, spent=25 * TICKS_PER_USD, requests=4, rest=0)
+        assert_pages_tell(page, home, spent=25 * TICKS_PER_USD, requests=requests, rest=0)
 
         page.goto(home)
         page.locator("main").get_by_role("link", name="Buy credits").click()
@@ -67,7 +68,7 @@ def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
         page,
         home,
         spent=25 * TICKS_PER_USD + cost,
-        requests=5,
+        requests=requests + 1,
         rest=5 * TICKS_PER_USD - cost,
     )
     server.manage("verify_ledger")
@@ -148,33 +149,47 @@ def cost_of(usage: Any) -> int:
     return told
 
 
-def spend_all(client: openai.OpenAI, staff: Page, rest: int) -> None:
-    """Have staff list a model so dear that one token costs all that is left, and ask it."""
+def spend_all(client: openai.OpenAI, staff: Page, rest: int) -> int:
+    """Have staff list models so dear that a few tokens cost all that is left, and ask them.
+
+    Returns how many requests it took. No price may be so high that one token would do; 256 of the first cost all but some ticks,
+    and one of the second costs these.
+    """
+    price, dust = divmod(rest, 2 * CHOICES)
+    spend(client, staff, "gold", price=price, cost=price * 2 * CHOICES, choices=CHOICES)
+    if dust:
+        spend(client, staff, "dust", price=dust, cost=dust, choices=1)
+    return 2 if dust else 1
+
+
+def spend(
+    client: openai.OpenAI, staff: Page, name: str, *, price: int, cost: int, choices: int
+) -> None:
     staff.goto("/admin/gateway/inferencemodel/add/")
     for field, value in {
-        "name": "gold",
+        "name": name,
         "context_length": "4096",
         "max_output_tokens": "4096",
         "prompt_text_price": "0",
         "cached_prompt_text_price": "0",
         "prompt_image_price": "0",
-        "completion_price": str(rest),
+        "completion_price": str(price),
         "reasoning_price": "0",
-        "deployments-0-upstream_name": "gold",
+        "deployments-0-upstream_name": name,
     }.items():
         staff.locator(f"[name={field}]").fill(value)
     staff.locator("[name=deployments-0-cluster]").select_option(label="us-east-1")
     staff.get_by_role("button", name="Save", exact=True).click()
     expect(staff.locator(".messagelist")).to_contain_text("was added")
-    until(lambda: "gold" in [listed.id for listed in client.models.list()], "the new model")
+    until(lambda: name in [listed.id for listed in client.models.list()], "the new model")
 
     answer = client.chat.completions.create(
-        model="gold", messages=[{"role": "user", "content": QUESTION}]
+        model=name, messages=[{"role": "user", "content": QUESTION}], n=choices
     )
 
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage
-    assert (answer.usage.model_extra or {})["cost_in_usd_ticks"] == rest
+    assert (answer.usage.model_extra or {})["cost_in_usd_ticks"] == cost
 
 
 def assert_refused(client: openai.OpenAI, *, team_id: str) -> None:
