@@ -152,8 +152,8 @@ def cost_of(usage: Any) -> int:
 def spend_all(client: openai.OpenAI, staff: Page, rest: int) -> int:
     """Have staff list models so dear that a few tokens cost all that is left, and ask them.
 
-    Returns how many requests it took. No price may be so high that one token would do; 256 of the first cost all but some ticks,
-    and one of the second costs these.
+    Returns how many requests it took. No price may be so high that one token would do: 256 of the
+    first cost all but some ticks, and one of the second costs these.
     """
     price, dust = divmod(rest, 2 * CHOICES)
     spend(client, staff, "gold", price=price, cost=price * 2 * CHOICES, choices=CHOICES)
