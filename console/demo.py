@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -31,7 +32,7 @@ from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
 
 DAYS: Final = 90
-HOURS: Final = 3  # What is served in one batch.
+HOURS_AT_ONCE: Final = 3
 TEST_CARD: Final = Card(number="4242424242424242", expiry_month=12, expiry_year=2099, cvc="123")
 CLUSTERS: Final = ("us-east-1", "eu-west-1", "us-central-1")
 
@@ -86,9 +87,10 @@ PROGRAMS: Final = (
 )  # fmt: skip
 
 
-def build(*, now: datetime) -> dict[str, Any]:
+def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any]:
     """Make the demo world, once; return how to get into it.
 
+    So many hours of usage are served in one batch: fewer look more alive, more are made sooner.
     Shapes: `url`, `admin`, `member`, `stranger`, `staff` (each `email` and `password`), `team_id`,
     `api_key`. The secrets are kept in `DATA_DIR/demo.json`, for the owner of the machine alone.
     """
@@ -124,7 +126,7 @@ def build(*, now: datetime) -> dict[str, Any]:
         if api_keys.names(larkspur):
             secret = _another_key(larkspur, people["alice"], now)
         else:
-            secret = _live(larkspur, juniper, people, start=start, now=now)
+            secret = _live(larkspur, juniper, people, start=start, now=now, hours=hours_at_once)
         world = {
             "admin": {"email": people["alice"].email, "password": password},
             "member": {"email": people["bob"].email, "password": password},
@@ -219,7 +221,13 @@ def _buy(team: Team, buyer: User, usd: int, *, key: int, now: datetime) -> None:
 
 
 def _live(
-    larkspur: Team, juniper: Team, people: dict[str, User], *, start: datetime, now: datetime
+    larkspur: Team,
+    juniper: Team,
+    people: dict[str, User],
+    *,
+    start: datetime,
+    now: datetime,
+    hours: int,
 ) -> str:
     """Let the teams live through the days; return the secret of a key that works."""
     billing.grant(
@@ -249,16 +257,20 @@ def _live(
         name="prototype",
         now=start + timedelta(days=60, hours=1),
     )
-    offers = gateway.catalog()
-    chance = Random(7)  # noqa: S311 -- believable, and the same every time
+    serve = partial(
+        _serve,
+        offers=gateway.catalog(),
+        chance=Random(7),  # noqa: S311 -- believable, and the same every time
+        hours=hours,
+    )
     begin = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
     programs = [(program, keys[program].secret) for program in PROGRAMS]
     end_of_notebook = begin + timedelta(days=DAYS - 9)
-    _serve(begin, end_of_notebook, programs, offers, chance)
+    serve(begin, end_of_notebook, programs)
     notebook, _ = programs.pop()
     api_keys.disable(key=keys[notebook].key, actor=_acting(people["bob"]), now=end_of_notebook)
     yesterday = now - timedelta(days=1)
-    _serve(end_of_notebook, yesterday, programs, offers, chance)
+    serve(end_of_notebook, yesterday, programs)
     billing.grant(
         team=larkspur,
         actor=SYSTEM,
@@ -269,11 +281,11 @@ def _live(
         expires_at=now + timedelta(days=40),
         now=yesterday,
     )
-    _serve(yesterday, now, programs, offers, chance)
+    serve(yesterday, now, programs)
     side_project = Program(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
-    _serve(now - timedelta(days=25), now, [(side_project, charlies.secret)], offers, chance)
+    serve(now - timedelta(days=25), now, [(side_project, charlies.secret)])
     return keys[PROGRAMS[0]].secret
 
 
@@ -281,16 +293,20 @@ def _serve(
     begin: datetime,
     end: datetime,
     programs: Sequence[tuple[Program, str]],
+    *,
     offers: Catalog,
     chance: Random,
+    hours: int,
 ) -> None:
     """Serve what the programs ask for, a few hours in a batch, as the gateway does."""
     used: dict[UUID, tuple[datetime, str]] = {}
     moment = begin
     while moment < end:
-        asked = [(p, _arrival(p, s, chance)) for p, s in _asking(moment, programs, chance)]
+        until = min(moment + timedelta(hours=hours), end)
+        asking = _asking(moment, (until - moment) / timedelta(hours=1), programs, chance)
+        asked = [(program, _arrival(program, secret, chance)) for program, secret in asking]
         if asked:
-            arrived = moment + timedelta(minutes=chance.randrange(HOURS * 60 - 1))
+            arrived = moment + (until - moment) * chance.random()
             arrivals = [arrival for _, arrival in asked]
             _, answers = gateway.clear([], arrivals, offers=offers, now=arrived)
             outcomes = [
@@ -300,19 +316,19 @@ def _serve(
             ]
             gateway.clear(outcomes, [], offers=offers, now=arrived + timedelta(seconds=9))
             used |= {o.admitted.key.id: (arrived, o.ip) for o in outcomes}
-        moment += timedelta(hours=HOURS)
+        moment = until
     api_keys.touch(used)
 
 
 def _asking(
-    moment: datetime, programs: Sequence[tuple[Program, str]], chance: Random
+    moment: datetime, hours: float, programs: Sequence[tuple[Program, str]], chance: Random
 ) -> Iterator[tuple[Program, str]]:
     """Say who asks in these hours: more by day than by night, more with every week."""
     by_day = 1.6 if 7 <= moment.hour < 21 else 0.4  # noqa: PLR2004 -- working hours
     for program, secret in programs:
         if moment.weekday() >= 5 and not program.works_weekends:  # noqa: PLR2004 -- a weekend
             continue
-        rate = program.per_day * HOURS / 24 * by_day * (0.6 if moment.weekday() >= 5 else 1.0)  # noqa: PLR2004
+        rate = program.per_day * hours / 24 * by_day * (0.6 if moment.weekday() >= 5 else 1.0)  # noqa: PLR2004
         for _ in range(int(rate * chance.uniform(0.5, 1.5) + chance.random())):
             yield program, secret
 

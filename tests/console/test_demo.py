@@ -1,7 +1,9 @@
 """The demo world: made once for a database, and found again by the file with its secrets."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -19,11 +21,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _small_world(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
-    monkeypatch.setattr(demo, "DAYS", 80)
-    monkeypatch.setattr(demo, "PROGRAMS", (demo.PROGRAMS[0], demo.PROGRAMS[-1]))
-    monkeypatch.setattr(demo, "HOURS", 24)
+
+
+def build() -> dict[str, Any]:
+    return demo.build(now=NOON, hours_at_once=24)
 
 
 def requests_of(team: Team) -> int:
@@ -32,21 +35,29 @@ def requests_of(team: Team) -> int:
 
 
 def test_it_is_made_once_and_found_again() -> None:
-    world = demo.build(now=NOON)
+    world = build()
     larkspur = Team.objects.get(pk=world["team_id"])
     events = len(audit.log(larkspur))
 
-    assert demo.build(now=NOON) == world
+    assert build() == world
     assert len(audit.log(larkspur)) == events
     bob = User.objects.get(email=world["member"]["email"])
     assert larkspur in [membership.team for membership in accounts.teams_of(bob)]
+
+
+def test_nothing_in_it_lies_in_the_future() -> None:
+    larkspur = Team.objects.get(pk=build()["team_id"])
+
+    later = NOON + timedelta(days=2)
+    assert requests_of(larkspur) > 1000
+    assert usage.requests_between(larkspur, since=NOON, until=later).requests == 0
 
 
 def test_a_file_about_another_database_is_not_believed(tmp_path: Path) -> None:
     foreign = {"team_id": "0" * 32, "api_key": "ck-of-another-database"}
     (tmp_path / "demo.json").write_text(json.dumps(foreign))
 
-    world = demo.build(now=NOON)
+    world = build()
 
     assert User.objects.get(email=world["admin"]["email"]).check_password(
         world["admin"]["password"]
@@ -57,12 +68,12 @@ def test_a_file_about_another_database_is_not_believed(tmp_path: Path) -> None:
 def test_without_its_file_or_its_key_the_world_gets_a_key_but_no_second_history(
     tmp_path: Path,
 ) -> None:
-    world = demo.build(now=NOON)
+    world = build()
     larkspur = Team.objects.get(pk=world["team_id"])
     requests = requests_of(larkspur)
     (tmp_path / "demo.json").unlink()
 
-    again = demo.build(now=NOON)
+    again = build()
 
     assert again["team_id"] == world["team_id"]
     [digest] = digests = [api_keys.digest_of(again["api_key"])]
@@ -71,13 +82,13 @@ def test_without_its_file_or_its_key_the_world_gets_a_key_but_no_second_history(
 
 
 def test_a_deleted_key_is_replaced() -> None:
-    world = demo.build(now=NOON)
+    world = build()
     digest = api_keys.digest_of(world["api_key"])
     alice = User.objects.get(email=world["admin"]["email"])
     [membership] = [m for m in accounts.teams_of(alice) if str(m.team_id) == world["team_id"]]
     key = api_keys.visible_to(membership).get(pk=api_keys.find([digest])[digest].id)
     api_keys.delete(key=key, actor=SYSTEM, now=NOON)
 
-    again = demo.build(now=NOON)
+    again = build()
 
     assert api_keys.find([api_keys.digest_of(again["api_key"])])
