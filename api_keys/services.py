@@ -1,6 +1,6 @@
 """Everything another app may ask of API keys."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "KeyDeletedError",
     "KeyExistsError",
     "KeyIdentity",
+    "asking",
     "create",
     "delete",
     "digest_of",
@@ -173,18 +174,31 @@ def find(digests: Collection[str]) -> dict[str, KeyIdentity]:
 
     A deleted key is as absent as one that never was.
     """
+    return asking(digests)()
+
+
+def asking(digests: Collection[str]) -> Callable[[], dict[str, KeyIdentity]]:
+    """Ask what `find` asks, and return a function for the answer.
+
+    Inside a pipeline, the question travels with whatever is asked next.
+    """
     if not digests:
-        return {}
+        return dict
     # The team is not known before the key is: this is where it is found out. Every request of the
     # gateway asks this, so it goes without the ORM.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT digest, id, team_id, name, redacted, owner_id, created_at, modified_at,"
-            " disabled_at IS NOT NULL FROM api_keys_apikey"
-            " WHERE digest = ANY(%s) AND deleted_at IS NULL",
-            [list(digests)],
-        )
-        return {digest: KeyIdentity(*key) for digest, *key in cursor.fetchall()}
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT digest, id, team_id, name, redacted, owner_id, created_at, modified_at,"
+        " disabled_at IS NOT NULL FROM api_keys_apikey"
+        " WHERE digest = ANY(%s) AND deleted_at IS NULL",
+        [list(digests)],
+    )
+
+    def answer() -> dict[str, KeyIdentity]:
+        with cursor:
+            return {digest: KeyIdentity(*key) for digest, *key in cursor.fetchall()}
+
+    return answer
 
 
 def touch(used: Mapping[UUID, tuple[datetime, str]]) -> None:

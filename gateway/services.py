@@ -3,7 +3,7 @@
 `clear` is the whole of it: one transaction that settles what is done and admits what has arrived.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -56,6 +56,9 @@ class Offer:
 
 
 Catalog = Mapping[str, Offer]
+
+# What a key may do is asked anew each time; whose it is, only once.
+_team_by_digest: dict[str, UUID] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +201,28 @@ def clear(
     Returns each outcome's cost in ticks and each arrival's admission, in their order. Whatever
     this returned is committed; if it raises, nothing happened and all of it can be told again.
     """
-    keys = api_keys.find({api_keys.digest_of(arrival.secret) for arrival in arrivals})
-    teams = {key.team_id for key in keys.values()} | {o.admitted.key.team_id for o in outcomes}
+    digests = {api_keys.digest_of(arrival.secret) for arrival in arrivals}
+    teams = {o.admitted.key.team_id for o in outcomes} | _teams_of(digests)
     known = [o.admitted.request_id for o in outcomes] + [a.request_id for a in arrivals]
     # In a pipeline, statements wait for each other in the database and not here: the batch costs
     # one trip to read, and one to write and commit.
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline(), transaction.atomic():
+        found = api_keys.asking(digests)
         books = billing.Books(teams, requests=known, now=now)
         costs = _settle(outcomes, books, now)
-        admissions = _admit(arrivals, keys, offers, books, now)
+        admissions = _admit(arrivals, found(), offers, books, now)
         books.write()
     return costs, admissions
+
+
+def _teams_of(digests: Collection[str]) -> set[UUID]:
+    """Say whose accounts to lock for these keys. A key never changes its team."""
+    new = [digest for digest in digests if digest not in _team_by_digest]
+    if new:
+        found = api_keys.find(new)
+        _team_by_digest.update({digest: key.team_id for digest, key in found.items()})
+    return {_team_by_digest[digest] for digest in digests if digest in _team_by_digest}
 
 
 def _settle(outcomes: Sequence[Outcome], books: billing.Books, now: datetime) -> list[int]:
