@@ -67,18 +67,16 @@ def test_readyz_counts_the_migrations_that_are_missing(client: Client) -> None:
     assert response.json()["missing"] == {"migrations": f"{len(removed)} are not applied."}
 
 
-def test_readyz_says_quickly_that_the_database_is_away(
+def test_readyz_says_that_the_database_is_away(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "host", "/nowhere")
     monkeypatch.setitem(connection.settings_dict, "HOST", "")
-    asked_at = time.monotonic()
 
     response = client.get("/readyz")
 
     assert response.status_code == 503
     assert response.json()["missing"] == {"database": "It cannot be reached."}
-    assert time.monotonic() - asked_at < 5
 
 
 @pytest.mark.django_db
