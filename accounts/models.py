@@ -13,6 +13,7 @@ from django.db.models.functions import Lower
 from django.utils.timezone import now
 
 from accounts import rules
+from accounts.scoping import TeamDoor, TeamOwned
 
 NAME_MAX_LENGTH = 80
 UNKNOWN_ZONE = "UTC"
@@ -50,6 +51,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     The e-mail is not unique: one person may have several accounts of different sign-in methods
     with one address. At most one of them has a password, so that e-mail sign-in is never ambiguous.
+
+    A row outlives its person: once deleted and erased, it is a bare id that keys, purchases and
+    the audit log go on naming.
     """
 
     class Theme(models.TextChoices):
@@ -57,14 +61,24 @@ class User(AbstractBaseUser, PermissionsMixin):
         LIGHT = "light", "Light"
         DARK = "dark", "Dark"
 
+    class SignInMail(models.TextChoices):
+        NEW = "new", "From a new device or place"
+        EACH = "each", "On each sign-in"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField()
     name = models.CharField(max_length=NAME_MAX_LENGTH, blank=True)
     timezone = models.CharField(max_length=64, default=UNKNOWN_ZONE)
     theme = models.CharField(max_length=5, choices=Theme, blank=True, default=Theme.SYSTEM)
+    sign_in_mail = models.CharField(max_length=4, choices=SignInMail, default=SignInMail.NEW)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(default=now)
+    # From when the person, or support, asked to delete the account. Until it is erased, 30 days
+    # later, its person can sign in and restore it, and open nothing else.
+    deletion_requested_at = models.DateTimeField(null=True, blank=True)
+    # From when nothing personal is left of it.
+    erased_at = models.DateTimeField(null=True, blank=True)
     last_team = models.ForeignKey(
         "Team", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -104,8 +118,13 @@ class Team(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=NAME_MAX_LENGTH)
+    # The team that came with an account. It has one member for life, its person.
     is_personal = models.BooleanField(default=False)
+    # Members without a second factor can open only the page that sets one up.
+    requires_mfa = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=now)
+    # A closed team has no members and no working keys. Its row stays for its money and its log.
+    closed_at = models.DateTimeField(null=True, blank=True)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
 
     def __str__(self) -> str:
@@ -125,6 +144,8 @@ class Membership(models.Model):
     # Single permissions on top of the role's, as admins give them.
     extra_permissions = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     joined_at = models.DateTimeField(default=now)
+    # When the person last opened a page of this team; to within five minutes.
+    last_seen_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -143,3 +164,69 @@ class Membership(models.Model):
         if self.is_admin:
             return rules.ADMIN_PERMISSIONS
         return rules.with_reading(rules.MEMBER_PERMISSIONS | rules.known(self.extra_permissions))
+
+
+class Invitation(TeamOwned):
+    """An offer, mailed to one address, to join a team. It is open until one of its ends is set."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField()  # In lower case.
+    role = models.CharField(max_length=6, choices=Membership.Role, default=Membership.Role.MEMBER)
+    extra_permissions = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    # SHA-256 of the token in the mailed link, in hex. Sending again makes a new token.
+    digest = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    of: ClassVar[TeamDoor[models.QuerySet["Invitation"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "email"],
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_once_while_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class SignIn(models.Model):
+    """One completed sign-in: what its mail told, and how the next one knows what is new."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    ip = models.GenericIPAddressField(null=True, blank=True)
+    device = models.CharField(max_length=120)  # "Firefox on Linux".
+    place = models.CharField(max_length=120, blank=True)  # "Berlin, Germany"; empty: not known.
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "-at"], name="sign_in_of_user_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.device}"
+
+
+class EmailChange(models.Model):
+    """A change of somebody's e-mail, which whoever reads the old address can undo for a while."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    from_email = models.EmailField()
+    to_email = models.EmailField()
+    changed_at = models.DateTimeField()
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the mailed token, in hex.
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.from_email} to {self.to_email}"

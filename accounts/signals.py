@@ -12,3 +12,28 @@ team_page_opened = Signal()
 # in a log of their own and their colleagues do not. Failed attempts to sign in are not announced:
 # nobody is known then whose team could be told.
 account_changed = Signal()
+
+# --- Before something ends: what will it take with it?
+#
+# A receiver answers with a list of `consequences.Consequence`. Those that block stop it.
+
+# team: Team, now.
+team_closing = Signal()
+# team: Team, user: User (the member who goes), now.
+member_leaving = Signal()
+# user: User, team: Team (the personal one), now.
+account_closing = Signal()
+
+# --- When it ends, in the same transaction. A receiver that raises stops it.
+
+# team: Team, actor, now. Its keys stop, its credits are forfeited.
+team_closed = Signal()
+# user, team: Team (the personal one), actor, now. Its keys stop; nothing is lost yet.
+account_closed = Signal()
+# user (already blank), known_as: list[str] (names and addresses to remove), pseudonym: str, now.
+person_erased = Signal()
+
+# --- For the person's own copy of their data. user, now.
+#
+# A receiver answers with a dict of JSON: {"API keys": [...]}.
+personal_data_asked = Signal()

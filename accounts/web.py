@@ -1,17 +1,21 @@
 """What every page under /team/<id>/ shares: who is asking, for which team, and how we answer."""
 
 import ipaddress
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import suspend_request
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
@@ -119,6 +123,31 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
         return guarded
 
     return decorate
+
+
+def recently_proven(request: HttpRequest) -> bool:
+    """Say whether the person proved who they are, by any method, in the last 15 minutes."""
+    records = get_authentication_records(request, request.user)
+    return (
+        bool(records)
+        and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    )
+
+
+def proof_required(view: View) -> View:
+    """Ask who it is once more before doing something grave, if the last proof is old.
+
+    Stands below `team_view`. What was sent is kept, and done after the proof.
+    """
+
+    @wraps(view)
+    def proven(request: AccountRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if recently_proven(request):
+            return view(request, *args, **kwargs)
+        asked: HttpResponse = suspend_request(request, reverse("account_reauthenticate"))
+        return asked
+
+    return proven
 
 
 def _announce(request: TeamRequest, operation: str, outcome: str) -> None:

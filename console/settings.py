@@ -226,7 +226,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Accounts ---------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["accounts.adapters.PasswordBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.adapters.account.PasswordBackend"]
 PASSWORD_RESET_TIMEOUT = 3 * 60 * 60
 # Counts attempts and remembers used one-time codes, so all processes have to share it.
 CACHES = {
@@ -243,13 +243,13 @@ ACCOUNT_UNIQUE_EMAIL = False  # See accounts.models.User, and AccountsConfig abo
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_FORMS = {
-    "login": "accounts.forms.SignInForm",
-    "signup": "accounts.forms.SignUpForm",
-    "reset_password": "accounts.forms.ResetRequestForm",
-    "reset_password_from_key": "accounts.forms.NewPasswordForm",
+    "login": "accounts.forms.door.SignInForm",
+    "signup": "accounts.forms.door.SignUpForm",
+    "reset_password": "accounts.forms.door.ResetRequestForm",
+    "reset_password_from_key": "accounts.forms.door.NewPasswordForm",
 }
 MFA_ADAPTER = "accounts.adapters.FactorAdapter"
-MFA_FORMS = {"authenticate": "accounts.forms.FactorForm"}
+MFA_FORMS = {"authenticate": "accounts.forms.door.FactorForm"}
 MFA_TOTP_ISSUER = CONSOLE_NAME
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -259,6 +259,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_LOGIN_TIMEOUT = 60 * 60
+# Seconds for which a sign-in, or being asked again, proves who it is; see web.proof_required.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True  # For Django's two weeks; there is no box to tick.
 

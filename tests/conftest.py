@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from pytest_django import Settings
 
 from tests.servers import ROOT, Console, Database
+
+if TYPE_CHECKING:
+    from tests.clients import Browser
 
 pytest_plugins = ["tests.environment"]
 
@@ -22,6 +26,13 @@ _serial = count(1)
 def _quick_passwords(settings: Settings) -> None:
     """Hash by the real algorithm, but not as slowly: tests sign people in by the hundred."""
     settings.PASSWORD_HASHERS = ["tests.hashers.QuickArgon2"]
+
+
+@pytest.fixture
+def client() -> "Browser":
+    from tests.clients import Browser  # noqa: PLC0415 -- allauth reads the settings
+
+    return Browser()
 
 
 @pytest.fixture(scope="session")

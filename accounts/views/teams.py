@@ -1,4 +1,4 @@
-"""The pages of a person that belong to no team."""
+"""Making a team."""
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from accounts import services as accounts
-from accounts.forms import NewTeamForm
+from accounts.forms.teams import NewTeamForm
 from accounts.web import AccountRequest, actor_of, render_page
 
 

@@ -1,11 +1,10 @@
-"""Where we tell django-allauth how this console differs from its defaults."""
+"""allauth's questions about accounts: signing up and in, addresses, mail."""
 
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.models import EmailAddress
-from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
@@ -126,11 +125,3 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_account_already_exists_mail(self, email: str) -> None:
         self.send_mail("account/email/account_already_exists", email, {})
-
-
-class FactorAdapter(DefaultMFAAdapter):
-    """allauth's questions about second factors, answered."""
-
-    error_messages = DefaultMFAAdapter.error_messages | {
-        "incorrect_code": "The code is not right, or it was used already.",
-    }

@@ -1,7 +1,5 @@
-"""The shape of input: signing up and in, resetting a password, making a team."""
+"""The shape of input at the door: signing up and in, resetting a password."""
 
-import zoneinfo
-from functools import cache
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -20,27 +18,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts import services as accounts
+from accounts.forms.fields import PASSWORD_HINT, ZoneField, dress
 from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE, User
 from accounts.web import actor_of
-
-PASSWORD_HINT = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
-
-
-class ZoneField(forms.CharField):
-    """The time zone that the browser names, put in by console.js; "UTC" for any other text."""
-
-    widget = forms.HiddenInput(attrs={"data-timezone": True})
-
-    def __init__(self) -> None:
-        super().__init__(required=False)
-
-    def clean(self, value: Any) -> str:
-        return str(value) if value in _zones() else UNKNOWN_ZONE
-
-
-@cache
-def _zones() -> set[str]:
-    return zoneinfo.available_timezones()
 
 
 class SignInForm(LoginForm):
@@ -50,8 +30,8 @@ class SignInForm(LoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _dress(self.fields["login"], "Email", autocomplete="username", autofocus=True)
-        _dress(self.fields["password"], "Password")
+        dress(self.fields["login"], "Email", autocomplete="username", autofocus=True)
+        dress(self.fields["password"], "Password")
 
     def clean(self) -> dict[str, Any]:
         try:
@@ -76,7 +56,7 @@ class FactorForm(AuthenticateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         hint = "Six digits from your authenticator app, or one of your recovery codes."
-        _dress(self.fields["code"], "Code", hint=hint, autofocus=True, inputmode="numeric")
+        dress(self.fields["code"], "Code", hint=hint, autofocus=True, inputmode="numeric")
 
 
 class SignUpForm(SignupForm):
@@ -92,9 +72,9 @@ class SignUpForm(SignupForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _dress(self.fields["name"], "Name", autocomplete="name", autofocus=True)
-        _dress(self.fields["email"], "Email")
-        _dress(self.fields["password1"], "Password", hint=PASSWORD_HINT)
+        dress(self.fields["name"], "Name", autocomplete="name", autofocus=True)
+        dress(self.fields["email"], "Email")
+        dress(self.fields["password1"], "Password", hint=PASSWORD_HINT)
 
     def validate_unique_email(self, value: str) -> str:
         self.account_already_exists = User.objects.with_password(value) is not None
@@ -133,7 +113,7 @@ class ResetRequestForm(ResetPasswordForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _dress(self.fields["email"], "Email", autofocus=True)
+        dress(self.fields["email"], "Email", autofocus=True)
 
     def clean_email(self) -> str:
         """Choose the account with the password, if there is one: only that can be reset.
@@ -152,7 +132,7 @@ class NewPasswordForm(ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         del self.fields["password2"]
-        _dress(self.fields["password1"], "New password", hint=PASSWORD_HINT, autofocus=True)
+        dress(self.fields["password1"], "New password", hint=PASSWORD_HINT, autofocus=True)
 
     @transaction.atomic
     def save(self) -> None:
@@ -171,20 +151,3 @@ class NewPasswordForm(ResetPasswordKeyForm):
             actor=actor_of(adapter.request, self.user),
             now=timezone.now(),
         )
-
-
-class NewTeamForm(forms.Form):
-    """A team to be."""
-
-    name = forms.CharField(
-        max_length=NAME_MAX_LENGTH,
-        help_text="A company, a product or a project.",
-        widget=forms.TextInput(attrs={"autocomplete": "organization", "autofocus": True}),
-    )
-
-
-def _dress(field: forms.Field, label: str, *, hint: str = "", **attrs: str | bool) -> None:
-    """Put allauth's field into our words: a label above and a hint below, no placeholder."""
-    field.label, field.help_text = label, hint
-    field.widget.attrs.pop("placeholder", None)
-    field.widget.attrs.update(attrs)

@@ -1,0 +1,35 @@
+"""Fields that several forms of accounts share, and how allauth's fields are put in our words."""
+
+import zoneinfo
+from functools import cache
+from typing import Any, Final
+
+from django import forms
+
+from accounts.models import UNKNOWN_ZONE
+
+PASSWORD_HINT: Final = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
+
+
+class ZoneField(forms.CharField):
+    """The time zone that the browser names, put in by console.js; "UTC" for any other text."""
+
+    widget = forms.HiddenInput(attrs={"data-timezone": True})
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def clean(self, value: Any) -> str:
+        return str(value) if value in zones() else UNKNOWN_ZONE
+
+
+@cache
+def zones() -> set[str]:
+    return zoneinfo.available_timezones()
+
+
+def dress(field: forms.Field, label: str, *, hint: str = "", **attrs: str | bool) -> None:
+    """Put allauth's field into our words: a label above and a hint below, no placeholder."""
+    field.label, field.help_text = label, hint
+    field.widget.attrs.pop("placeholder", None)
+    field.widget.attrs.update(attrs)

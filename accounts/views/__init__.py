@@ -1,0 +1,1 @@
+"""The pages of people, and of teams as groups of people."""
