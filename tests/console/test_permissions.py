@@ -54,6 +54,7 @@ PUBLIC = {
 }
 # Everyone who is signed in may open these.
 SIGNED_IN = {
+    "/account/",
     "/account/teams/new/",
     "/account/theme/",
     "/team/default/",
