@@ -33,6 +33,10 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def present(self) -> models.QuerySet["User"]:
+        """Find who can be counted on: neither closed by support nor about to be deleted."""
+        return self.filter(is_active=True, deletion_requested_at=None)
+
     def with_password(self, email: str) -> "User | None":
         """Find the account that this e-mail and a password sign in to; there is at most one."""
         # PostgreSQL lowers both, as its constraint does.
@@ -103,7 +107,17 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def display_name(self) -> str:
-        return self.name or self.email
+        return self.pseudonym if self.erased_at else self.name or self.email
+
+    @property
+    def pseudonym(self) -> str:
+        """What the account is called once nobody may be able to tell whose it was."""
+        return f"Deleted account {str(self.pk)[:8]}"
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the account is to be deleted, and can still be restored."""
+        return self.deletion_requested_at is not None and self.erased_at is None
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
