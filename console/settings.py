@@ -269,13 +269,21 @@ ACCOUNT_SESSION_REMEMBER = True  # For Django's two weeks; there is no box to ti
 EMAIL_URL = env.text("EMAIL_URL", "")
 DEFAULT_FROM_EMAIL = env.text("FROM_EMAIL", f"{CONSOLE_NAME} <{SUPPORT_EMAIL}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Whoever mails puts it into the outbox; the worker takes it out and sends it by MAIL_BACKEND.
+EMAIL_BACKEND = "console.outbox.Outbox"
 if EMAIL_URL:
-    vars().update(
-        {k: v for k, v in dj_email_url.parse(EMAIL_URL).items() if k != "DEFAULT_FROM_EMAIL"}
-    )
+    _mail = dj_email_url.parse(EMAIL_URL)
+    if "EMAIL_BACKEND" not in _mail:
+        raise ImproperlyConfigured(
+            f"EMAIL_URL begins with {EMAIL_URL.partition(':')[0]!r}, which is no way to send mail. "
+            "Use smtp://, or submission:// for port 587 with TLS."
+        )
+    MAIL_BACKEND = _mail.pop("EMAIL_BACKEND")
+    _mail["EMAIL_TIMEOUT"] = _mail["EMAIL_TIMEOUT"] or 30
+    vars().update({k: v for k, v in _mail.items() if k != "DEFAULT_FROM_EMAIL"})
 else:
     # Kept as files; with DEBUG, /mail/ shows them.
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    MAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = DATA_DIR / "mail"
 
 # --- Logs -------------------------------------------------------------------------------------
