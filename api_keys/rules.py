@@ -3,12 +3,15 @@
 import re
 import secrets
 import string
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 ALPHABET: Final = string.ascii_letters + string.digits
 SECRET_LENGTH: Final = 80
 NAME_LENGTH: Final = 80
+# How many keys one sentence names.
+NAMED_AT_MOST: Final = 10
 
 PYTHON_EXAMPLE: Final = """\
 import os
@@ -50,6 +53,15 @@ def tidy_name(name: str) -> str:
             f"this one has U+{ord(character):04X}."
         )
     return tidy
+
+
+def named(names: Sequence[str]) -> str:
+    """Count keys and name them, for a sentence: "2 API keys (bot and web)"."""
+    shown = list(names[:NAMED_AT_MOST])
+    if rest := len(names) - len(shown):
+        shown.append(f"{rest} more")
+    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return f"{len(names)} API key{'' if len(names) == 1 else 's'} ({listed})"
 
 
 def new_secret(prefix: str) -> str:

@@ -10,11 +10,12 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.views.decorators.debug import sensitive_variables
 
+from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Membership, Team, User
 from api_keys import rules
 from api_keys.models import ApiKey, ApiKeyQuerySet
-from api_keys.rules import digest_of, python_example
+from api_keys.rules import digest_of, named, python_example
 from audit import services as audit
 
 __all__ = [
@@ -25,11 +26,14 @@ __all__ = [
     "asking",
     "create",
     "delete",
+    "delete_all",
     "digest_of",
     "disable",
     "enable",
     "find",
     "known_to",
+    "living",
+    "named",
     "names",
     "python_example",
     "touch",
@@ -84,6 +88,8 @@ def create(
     A caller that may ask twice, as a form may, brings the new key's id: the second time raises
     KeyExistsError. Raises KeyNameError for a name that is no name.
     """
+    # A team that is about to close deletes the keys it has; none may come after.
+    accounts.lock_team(team)
     secret = rules.new_secret(settings.API_KEY_PREFIX)
     key = ApiKey(
         id=key_id or uuid4(),
@@ -156,6 +162,34 @@ def delete(*, key: ApiKey, actor: Actor, now: datetime) -> None:
         now=now,
         deleted_at=now,
     )
+
+
+@transaction.atomic
+def delete_all(*, team: Team, actor: Actor, now: datetime) -> None:
+    """Delete every key of a team that ends."""
+    # In the order in which `touch` locks them.
+    rows = ApiKey.of(team).not_deleted().order_by("pk").select_for_update(no_key=True)
+    for key in rows:
+        key.team, before = team, key.status
+        key.deleted_at = key.modified_at = now
+        key.save(update_fields=["deleted_at", "modified_at"])
+        _record(
+            key,
+            actor,
+            operation="DeleteApiKey",
+            description=f"Deleted the API key {key.name}",
+            before={"status": before},
+            after={"status": key.status},
+            now=now,
+        )
+
+
+def living(team: Team, *, owner: User | None = None) -> list[str]:
+    """Name the keys that are not deleted, of one person or of all, by name."""
+    keys = ApiKey.of(team).not_deleted()
+    if owner:
+        keys = keys.filter(owner=owner)
+    return list(keys.order_by("name", "pk").values_list("name", flat=True))
 
 
 def visible_to(membership: Membership) -> ApiKeyQuerySet:

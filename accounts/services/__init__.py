@@ -10,10 +10,14 @@ from accounts.services.people import (
 )
 from accounts.services.teams import (
     MAX_TEAMS,
+    TeamClosedError,
     TooManyTeamsError,
     add_member,
+    close_team,
+    closing,
     create_team,
     default_team,
+    lock_team,
     personal_team,
     teams_of,
 )
@@ -21,14 +25,18 @@ from accounts.services.teams import (
 __all__ = [
     "MAX_TEAMS",
     "NewStaff",
+    "TeamClosedError",
     "TooManyTeamsError",
     "add_member",
     "add_person",
     "add_staff",
     "announce",
     "announce_standing",
+    "close_team",
+    "closing",
     "create_team",
     "default_team",
+    "lock_team",
     "personal_team",
     "standing",
     "teams_of",

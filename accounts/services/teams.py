@@ -5,11 +5,13 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models.functions import Lower
+from django.http import Http404
 
 from accounts.actors import Actor
-from accounts.models import Membership, Team, User
+from accounts.consequences import Consequence, gather, refuse_blocked
+from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission
-from accounts.signals import account_changed
+from accounts.signals import account_changed, team_closed, team_closing
 
 MAX_TEAMS = 50
 
@@ -22,6 +24,27 @@ class TooManyTeamsError(Exception):
             f"You are in {MAX_TEAMS} teams, and nobody can be in more. "
             "Use one of them, or ask support to remove those that are no longer needed."
         )
+
+
+class TeamClosedError(Http404):
+    """Someone changes a team that was deleted meanwhile. For everybody it is not there any more."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__(f"The team {team.name} was deleted.")
+
+
+def lock_team(team: Team) -> Team:
+    """Lock the team's row until the transaction ends, and read it anew.
+
+    Whatever changes who is in a team, or must not happen while it closes, begins with this, and
+    locks nothing else before. Rows that merely name the team can be written meanwhile.
+
+    Raises TeamClosedError.
+    """
+    locked = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    if locked.closed_at:
+        raise TeamClosedError(locked)
+    return locked
 
 
 @transaction.atomic
@@ -77,6 +100,45 @@ def add_member(
         now=now,
     )
     return membership
+
+
+def closing(team: Team, *, now: datetime) -> list[Consequence]:
+    """Say what closing the team takes with it; what stops it comes first."""
+    return gather(team_closing, team=team, now=now)
+
+
+@transaction.atomic
+def close_team(*, team: Team, actor: Actor, now: datetime) -> None:
+    """End a team for good: its keys stop, its credits are forfeited, nobody is in it any more.
+
+    The row stays for its money and its log, which staff can still read. Does not ask whether the
+    actor may; `delete_team` does.
+
+    Raises BlockedError while something has to be done first, and TeamClosedError.
+    """
+    team = lock_team(team)
+    told = closing(team, now=now)
+    refuse_blocked(told)
+    members = (
+        Membership.objects.filter(team=team).select_related("user").order_by("joined_at", "pk")
+    )
+    before = {"name": team.name, "members": [member.user.display_name for member in members]}
+    team.closed_at = now
+    team.save(update_fields=["closed_at"])
+    account_changed.send(
+        sender=Team,
+        operation="DeleteTeam",
+        team=team,
+        actor=actor,
+        description=f"Deleted the team {team.name}",
+        target=team,
+        before=before,
+        after={"consequences": [consequence.text for consequence in told]},
+        now=now,
+    )
+    members.delete()
+    Invitation.of(team).filter(accepted_at=None, revoked_at=None).update(revoked_at=now)
+    team_closed.send(sender=Team, team=team, actor=actor, now=now)
 
 
 def teams_of(user: User) -> list[Membership]:

@@ -92,6 +92,7 @@ class LedgerEntry(TeamOwned):
         GRANT = "grant", "Credits added"
         CHARGE = "charge", "Request"
         EXPIRY = "expiry", "Expired"
+        FORFEIT = "forfeit", "Forfeited"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -128,7 +129,7 @@ class LedgerEntry(TeamOwned):
             ),
             models.CheckConstraint(
                 condition=Q(kind="grant", amount_ticks__gt=0)
-                | Q(kind="expiry", amount_ticks__lt=0)
+                | Q(kind__in=["expiry", "forfeit"], amount_ticks__lt=0)
                 | Q(kind="charge", amount_ticks__lt=0, charge__isnull=False),
                 name="ledger_entry_sign_matches_kind",
             ),
@@ -137,6 +138,9 @@ class LedgerEntry(TeamOwned):
             ),
             models.UniqueConstraint(
                 fields=["grant"], condition=Q(kind="expiry"), name="ledger_entry_one_per_expiry"
+            ),
+            models.UniqueConstraint(
+                fields=["grant"], condition=Q(kind="forfeit"), name="ledger_entry_one_per_forfeit"
             ),
         ]
         indexes = [

@@ -20,6 +20,7 @@ from billing.services.accounts import (
     set_spending_limit,
 )
 from billing.services.balance import Balance, balance
+from billing.services.closing import close_account, closing
 from billing.services.grants import (
     GrantStanding,
     IdempotencyConflictError,
@@ -76,6 +77,8 @@ __all__ = [
     "Standing",
     "balance",
     "begin",
+    "close_account",
+    "closing",
     "completion_price_ticks",
     "confirm",
     "differences",

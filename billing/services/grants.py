@@ -9,6 +9,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Min
 
+from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Team
 from audit import services as audit
@@ -76,6 +77,7 @@ def grant(
 
     Raises IdempotencyConflictError when the key was used for another grant.
     """
+    accounts.lock_team(team)  # A team that is closed keeps no credits.
     given, is_new = enter_grant(
         team=team,
         kind=kind,

@@ -95,6 +95,22 @@ CHECKS: Final = (
     FROM billing_ledgerentry e JOIN billing_creditgrant g ON g.id = e.grant_id
     WHERE e.kind = 'expiry' AND (g.expires_at IS NULL OR e.happened_at < g.expires_at)
     """,
+    """
+    SELECT e.team_id, format('entry %s forfeits grant %s, but the team is not closed', e.id,
+        e.grant_id)
+    FROM billing_ledgerentry e JOIN accounts_team t ON t.id = e.team_id
+    WHERE e.kind = 'forfeit' AND t.closed_at IS NULL
+    """,
+    """
+    SELECT t.id, format('the team is closed, but %s ticks of credits and %s of holds are left',
+        g.ticks, coalesce(a.held_ticks, 0))
+    FROM accounts_team t LEFT JOIN billing_billingaccount a ON a.team_id = t.id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(remaining_ticks), 0) AS ticks FROM billing_creditgrant
+        WHERE team_id = t.id
+    ) g
+    WHERE t.closed_at IS NOT NULL AND (g.ticks <> 0 OR a.held_ticks <> 0)
+    """,
     # Charges.
     """
     SELECT c.team_id, format('charge %s costs %s ticks, but its entries take %s',
