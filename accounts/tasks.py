@@ -1,7 +1,10 @@
-"""What accounts does on its own: forget sessions that are over."""
+"""What accounts does on its own: forget sessions that are over, and people who asked for it."""
 
 from django.core.management import call_command
+from django.utils import timezone
 from procrastinate.contrib.django import app
+
+from accounts import services as accounts
 
 
 @app.periodic(cron="25 3 * * *")
@@ -9,3 +12,10 @@ from procrastinate.contrib.django import app
 def clear_sessions(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes the planned time
     """Delete sessions that have expired; nothing else does, and each visitor may leave one."""
     call_command("clearsessions")
+
+
+@app.periodic(cron="40 3 * * *")
+@app.task(queueing_lock="erase_accounts")
+def erase_accounts(timestamp: int) -> None:  # noqa: ARG001 -- as above
+    """Erase the accounts whose 30 days to be restored are over."""
+    accounts.erase_due(now=timezone.now())

@@ -8,7 +8,7 @@ from allauth.account import views as allauth
 from allauth.mfa.base import views as factors
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from accounts.views import profile, teams
+from accounts.views import deletion, profile, teams
 
 # allauth looks these up by name, so they keep its names and have no namespace.
 door: list[URLPattern | URLResolver] = [
@@ -31,6 +31,9 @@ door: list[URLPattern | URLResolver] = [
 ]
 own: list[URLPattern | URLResolver] = [
     path("", profile.profile, name="profile"),
+    path("data/", profile.data, name="data"),
+    path("delete/", deletion.delete, name="delete"),
+    path("restore/", deletion.restore, name="restore"),
     path("teams/new/", teams.new_team, name="new_team"),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [

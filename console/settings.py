@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "console.middleware.HtmxRedirectMiddleware",
+    "accounts.middleware.LeavingMiddleware",
     "console.middleware.TimezoneMiddleware",
 ]
 ROOT_URLCONF = "console.urls"

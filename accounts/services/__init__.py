@@ -1,5 +1,17 @@
 """What accounts can be asked for. Callers say `from accounts import services as accounts`."""
 
+from accounts.services.deletion import (
+    GRACE,
+    AlreadyErasedError,
+    ErasureError,
+    KnownAs,
+    deletion_consequences,
+    erase_due,
+    erased_from,
+    request_deletion,
+    restore,
+    teams_without_another_admin,
+)
 from accounts.services.people import (
     NewStaff,
     add_person,
@@ -8,6 +20,8 @@ from accounts.services.people import (
     announce_standing,
     standing,
 )
+from accounts.services.personal_data import personal_data
+from accounts.services.profile import update_profile
 from accounts.services.teams import (
     MAX_TEAMS,
     TeamClosedError,
@@ -23,7 +37,11 @@ from accounts.services.teams import (
 )
 
 __all__ = [
+    "GRACE",
     "MAX_TEAMS",
+    "AlreadyErasedError",
+    "ErasureError",
+    "KnownAs",
     "NewStaff",
     "TeamClosedError",
     "TooManyTeamsError",
@@ -36,8 +54,16 @@ __all__ = [
     "closing",
     "create_team",
     "default_team",
+    "deletion_consequences",
+    "erase_due",
+    "erased_from",
     "lock_team",
+    "personal_data",
     "personal_team",
+    "request_deletion",
+    "restore",
     "standing",
     "teams_of",
+    "teams_without_another_admin",
+    "update_profile",
 ]

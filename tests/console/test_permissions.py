@@ -55,6 +55,9 @@ PUBLIC = {
 # Everyone who is signed in may open these.
 SIGNED_IN = {
     "/account/",
+    "/account/data/",
+    "/account/delete/",
+    "/account/restore/",
     "/account/teams/new/",
     "/account/theme/",
     "/team/default/",

@@ -1,0 +1,322 @@
+"""Deleting an account: asked for, restored within 30 days, or erased after them."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+
+from accounts.actors import SYSTEM, Actor
+from accounts.consequences import BlockedError, Consequence, gather, refuse_blocked
+from accounts.models import (
+    UNKNOWN_ZONE,
+    EmailChange,
+    Invitation,
+    Membership,
+    SignIn,
+    Team,
+    User,
+)
+from accounts.services.teams import close_team, personal_team
+from accounts.signals import account_changed, account_closed, account_closing, person_erased
+
+logger = logging.getLogger(__name__)
+
+# How long a person has to think better of it.
+GRACE: Final = timedelta(days=30)
+
+
+class AlreadyErasedError(Exception):
+    """Somebody restores an account of which nothing is left."""
+
+    def __init__(self) -> None:
+        super().__init__("This account was erased and cannot be restored. You can make a new one.")
+
+
+class ErasureError(Exception):
+    """Some accounts are overdue; the log says which and why."""
+
+    def __init__(self, accounts: int) -> None:
+        noun = "account" if accounts == 1 else "accounts"
+        super().__init__(f"{accounts} {noun} could not be erased.")
+
+
+def erased_from(user: User) -> datetime:
+    """Say from when on an account that is to be deleted cannot be restored any more."""
+    assert user.deletion_requested_at is not None  # noqa: S101 -- only asked of who is leaving
+    return user.deletion_requested_at + GRACE
+
+
+# --- Asking for it ----------------------------------------------------------------------------
+
+
+def teams_without_another_admin(user: User) -> list[Team]:
+    """List the teams that the person would leave behind with nobody to look after them."""
+    others = Membership.objects.filter(
+        team=OuterRef("team"), role=Membership.Role.ADMIN, user__in=User.objects.present()
+    ).exclude(user=user)
+    own = Membership.objects.filter(user=user, role=Membership.Role.ADMIN, team__is_personal=False)
+    left_alone = own.filter(~Exists(others)).select_related("team")
+    return [m.team for m in left_alone.order_by(Lower("team__name"), "team_id")]
+
+
+def deletion_consequences(user: User, *, now: datetime) -> list[Consequence]:
+    """Say what deleting the account takes with it; what stops it comes first.
+
+    In words for the person and for support alike.
+    """
+    blocking = [
+        Consequence(
+            f"{team.name} has no other admin. Somebody else has to become its admin, or the team "
+            "has to be deleted, first.",
+            blocks=True,
+        )
+        for team in teams_without_another_admin(user)
+    ]
+    told = gather(account_closing, user=user, team=personal_team(user), now=now)
+    shared = Team.objects.filter(memberships__user=user, is_personal=False)
+    if names := list(shared.order_by(Lower("name"), "pk").values_list("name", flat=True)):
+        told.append(
+            Consequence(
+                f"{_listed(names)} will go on without this account. API keys that were made there "
+                "stay with the team and work on."
+            )
+        )
+    return blocking + told
+
+
+@transaction.atomic
+def request_deletion(*, user: User, actor: Actor, reason: str = "", now: datetime) -> None:
+    """Close the account at once and have it erased 30 days later, unless it is restored before.
+
+    Its sessions end and the keys of its personal team stop. To ask twice changes nothing.
+    Raises BlockedError.
+    """
+    person = _locked(user.pk)
+    if person.deletion_requested_at is None:
+        refuse_blocked(deletion_consequences(person, now=now))
+        person.deletion_requested_at = now
+        person.save(update_fields=["deletion_requested_at"])
+        team = personal_team(person)
+        account_changed.send(
+            sender=User,
+            operation="DeleteAccount",
+            team=team,
+            actor=actor,
+            description=f"Asked to delete the account of {person.display_name}",
+            target=person,
+            before={"deletion_requested_at": None},
+            after={"deletion_requested_at": now, "erased_from": now + GRACE}
+            | ({"reason": reason} if reason else {}),
+            now=now,
+        )
+        account_closed.send(sender=User, user=person, team=team, actor=actor, now=now)
+        _end_sessions(person)
+        _mail(person, "deletion_begun", by_support=bool(reason))
+    user.deletion_requested_at = person.deletion_requested_at
+
+
+@transaction.atomic
+def restore(*, user: User, actor: Actor, now: datetime) -> None:
+    """Take back the wish to be deleted. What was disabled for it stays disabled.
+
+    Raises AlreadyErasedError.
+    """
+    person = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if person.erased_at:
+        raise AlreadyErasedError
+    if asked_at := person.deletion_requested_at:
+        person.deletion_requested_at = None
+        person.save(update_fields=["deletion_requested_at"])
+        account_changed.send(
+            sender=User,
+            operation="RestoreAccount",
+            team=personal_team(person),
+            actor=actor,
+            description=f"Restored the account of {person.display_name}",
+            target=person,
+            before={"deletion_requested_at": asked_at},
+            after={"deletion_requested_at": None},
+            now=now,
+        )
+        _mail(person, "deletion_cancelled")
+    user.deletion_requested_at = None
+
+
+# --- Erasing ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAs:
+    """By what a person can be told in texts that were written about them."""
+
+    names: list[str]
+    addresses: list[str]
+    # Those of the addresses that no other account has: wherever they stand, this person is meant.
+    own_addresses: list[str]
+
+
+def erase_due(*, now: datetime) -> int:
+    """Erase everyone whose 30 days are over; return how many that were.
+
+    One person per transaction: a run that is interrupted loses nothing, and one account that
+    cannot be erased does not keep the rest waiting. Raises ErasureError at the end, so that the
+    job fails in sight.
+    """
+    due = User.objects.filter(erased_at=None, deletion_requested_at__lte=now - GRACE)
+    erased, failures = 0, []
+    for pk in list(due.order_by("deletion_requested_at", "pk").values_list("pk", flat=True)):
+        try:
+            erased += _erase(pk, now)
+        except BlockedError as error:
+            # Tried again every day, until the invoice is paid.
+            logger.warning("Account %s cannot be erased yet: %s", pk, error)
+        except Exception as error:
+            logger.exception("Account %s could not be erased", pk)
+            failures.append(error)
+    if failures:
+        raise ErasureError(len(failures)) from failures[0]
+    return erased
+
+
+@transaction.atomic
+def _erase(pk: UUID, now: datetime) -> bool:
+    """Leave a bare id, or return False for who was restored, or erased, a moment ago."""
+    user = _locked(pk)
+    asked_at = user.deletion_requested_at
+    if user.erased_at or asked_at is None or asked_at > now - GRACE:
+        return False
+    own = personal_team(user)
+    close_team(team=own, actor=SYSTEM, now=now)
+    known = _known_as(user)
+    shared = [m.team for m in Membership.objects.filter(user=user).select_related("team")]
+    _delete_rows(user, known)
+    _blank(user, now)
+    Team.objects.filter(pk=own.pk).update(name=user.pseudonym)
+    for team in [own, *shared]:
+        account_changed.send(
+            sender=User,
+            operation="EraseAccount",
+            team=team,
+            actor=SYSTEM,
+            description=f"{user.pseudonym} was erased",
+            target=user,
+            before={},
+            after={"erased": True},
+            now=now,
+        )
+    person_erased.send(sender=User, user=user, team=own, known=known, now=now)
+    return True
+
+
+def _locked(pk: UUID) -> User:
+    """Lock the person, and before that their teams, in which nobody must change place meanwhile.
+
+    Teams come first wherever both are locked, and in one order, so that nothing deadlocks.
+    """
+    teams = Team.objects.filter(memberships__user=pk).order_by("pk")
+    list(teams.select_for_update(of=("self",), no_key=True))
+    return User.objects.select_for_update(no_key=True).get(pk=pk)
+
+
+def _known_as(user: User) -> KnownAs:
+    changes = EmailChange.objects.filter(user=user).values_list("from_email", "to_email")
+    social = SocialAccount.objects.filter(user=user).values_list("extra_data", flat=True)
+    addresses = {
+        user.email,
+        *EmailAddress.objects.filter(user=user).values_list("email", flat=True),
+        *(address for change in changes for address in change),
+        *(str(data["email"]) for data in social if data.get("email")),
+    }
+    lowered = {address.lower() for address in addresses}
+    return KnownAs(
+        names=[user.name] if user.name else [],
+        addresses=sorted(lowered),
+        own_addresses=sorted(lowered - _addresses_of_others(user, lowered)),
+    )
+
+
+def _addresses_of_others(user: User, lowered: Iterable[str]) -> set[str]:
+    """Pick the addresses that another account has, too: one person may have several."""
+    people = User.objects.exclude(pk=user.pk).annotate(lowered=Lower("email"))
+    further = EmailAddress.objects.exclude(user=user).annotate(lowered=Lower("email"))
+    return {
+        *people.filter(lowered__in=lowered).values_list("lowered", flat=True),
+        *further.filter(lowered__in=lowered).values_list("lowered", flat=True),
+    }
+
+
+def _delete_rows(user: User, known: KnownAs) -> None:
+    """Delete what only the account had, and what would lead to it."""
+    _end_sessions(user)
+    for model in (Authenticator, EmailAddress, EmailChange, Membership, SignIn, SocialAccount):
+        model.objects.filter(user=user).delete()
+    invitations = Invitation.across_teams.all()
+    invitations.filter(Q(accepted_by=user) | Q(email__in=known.own_addresses)).delete()
+    # Whom they invited in the name of a team is the team's business; from whom it came is not.
+    invitations.filter(invited_by=user).update(invited_by=None)
+    user.groups.clear()
+    user.user_permissions.clear()
+    LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
+    ).update(object_repr=user.pseudonym, change_message="")
+
+
+def _blank(user: User, now: datetime) -> None:
+    user.email = f"deleted-{user.pk}@invalid"
+    user.name = ""
+    user.timezone = UNKNOWN_ZONE
+    user.theme = User.Theme.SYSTEM
+    user.sign_in_mail = User.SignInMail.NEW
+    user.last_login = None
+    user.last_team = None
+    user.is_active = user.is_staff = user.is_superuser = False
+    user.erased_at = now
+    user.set_unusable_password()
+    user.save()
+
+
+def _end_sessions(user: User) -> None:
+    sessions = UserSession.objects.filter(user=user)
+    Session.objects.filter(session_key__in=sessions.values("session_key")).delete()
+    sessions.delete()
+
+
+# --- Words ------------------------------------------------------------------------------------
+
+
+def _mail(user: User, template: str, **context: object) -> None:
+    get_adapter().send_mail(
+        f"accounts/email/{template}",
+        user.email,
+        {
+            "user": user,
+            "sign_in_url": settings.PUBLIC_URL + reverse("account_login"),
+            "reset_url": settings.PUBLIC_URL + reverse("account_reset_password"),
+            "erased_from": user.deletion_requested_at and erased_from(user).astimezone(user.zone),
+            **context,
+        },
+    )
+
+
+def _listed(names: list[str], most: int = 3) -> str:
+    """Name a few and count the rest: "A, B and 4 more teams"."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more teams"]
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
