@@ -30,7 +30,7 @@ account_closing = Signal()
 team_closed = Signal()
 # user, team: Team (the personal one), actor, now. Its keys stop; nothing is lost yet.
 account_closed = Signal()
-# user (already blank), known_as: list[str] (names and addresses to remove), pseudonym: str, now.
+# user (already blank), team: Team (the personal one), known: services.KnownAs, now.
 person_erased = Signal()
 
 # --- For the person's own copy of their data. user, now.

@@ -8,11 +8,19 @@ from django.dispatch import receiver
 from accounts.actors import Actor
 from accounts.consequences import Consequence
 from accounts.models import Team, User
-from accounts.signals import member_leaving, team_closed, team_closing
+from accounts.signals import (
+    account_closed,
+    account_closing,
+    member_leaving,
+    person_erased,
+    personal_data_asked,
+    team_closed,
+    team_closing,
+)
 from api_keys import services as api_keys
 
 
-@receiver(team_closing)
+@receiver([team_closing, account_closing])
 def tell_which_keys_stop(*, team: Team, **_: Any) -> list[Consequence]:
     names = api_keys.living(team)
     if not names:
@@ -37,3 +45,18 @@ def tell_which_keys_stay(*, team: Team, user: User, **_: Any) -> list[Consequenc
 @receiver(team_closed)
 def delete_keys(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
     api_keys.delete_all(team=team, actor=actor, now=now)
+
+
+@receiver(account_closed)
+def disable_keys(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
+    api_keys.disable_all(team=team, actor=actor, now=now)
+
+
+@receiver(person_erased)
+def forget_keys(*, team: Team, **_: Any) -> None:
+    api_keys.forget(team)
+
+
+@receiver(personal_data_asked)
+def tell_which_keys_a_person_made(*, user: User, **_: Any) -> dict[str, Any]:
+    return {"api_keys": api_keys.owned_by(user)}

@@ -29,12 +29,15 @@ __all__ = [
     "delete_all",
     "digest_of",
     "disable",
+    "disable_all",
     "enable",
     "find",
+    "forget",
     "known_to",
     "living",
     "named",
     "names",
+    "owned_by",
     "python_example",
     "touch",
     "visible_to",
@@ -182,6 +185,42 @@ def delete_all(*, team: Team, actor: Actor, now: datetime) -> None:
             after={"status": key.status},
             now=now,
         )
+
+
+@transaction.atomic
+def disable_all(*, team: Team, actor: Actor, now: datetime) -> None:
+    """Disable every key that works, of a team whose person is about to be deleted."""
+    # In the order in which `touch` locks them.
+    rows = ApiKey.of(team).not_deleted().filter(disabled_at=None).order_by("pk")
+    for key in rows.select_for_update(no_key=True):
+        key.team = team
+        disable(key=key, actor=actor, now=now)
+
+
+def forget(team: Team) -> None:
+    """Blank what the keys of an erased person's own team say about them: names and addresses.
+
+    The keys are deleted already; their ids go on naming them in usage.
+    """
+    ApiKey.of(team).update(name="Deleted key", last_used_ip=None)
+
+
+def owned_by(user: User) -> list[dict[str, Any]]:
+    """List a person's keys in all teams, as their own copy of their data shows them."""
+    keys = ApiKey.across_teams.filter(owner=user).select_related("team").order_by("created_at")
+    return [
+        {
+            "id": key.pk,
+            "team": key.team.name,
+            "name": key.name,
+            "key": key.redacted,
+            "status": key.status.label,
+            "created_at": key.created_at,
+            "last_used_at": key.last_used_at,
+            "last_used_ip": key.last_used_ip,
+        }
+        for key in keys
+    ]
 
 
 def living(team: Team, *, owner: User | None = None) -> list[str]:

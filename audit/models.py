@@ -33,7 +33,8 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 class AuditEvent(TeamOwned):
     """One operation of a person, a key, staff or the system.
 
-    Never changed and never deleted: a trigger in the database refuses both, whoever asks.
+    Never changed and never deleted: a trigger in the database refuses both, whoever asks. Its one
+    exception: once a person is erased, a pseudonym stands where their name and addresses stood.
     What a later release has to add about a row (its seal) goes to a table of its own.
     """
 

@@ -1,15 +1,24 @@
 """What the audit log hears from accounts, which stands below it and may not call it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model
 from django.dispatch import receiver
 
 from accounts.actors import Actor
-from accounts.models import Team
-from accounts.signals import account_changed, team_page_opened
+from accounts.models import Team, User
+from accounts.services import KnownAs
+from accounts.signals import (
+    account_changed,
+    person_erased,
+    personal_data_asked,
+    team_page_opened,
+)
 from audit import services as audit
+
+# How much of the log a copy of somebody's data holds: a file that a browser can still open.
+EVENTS_IN_COPY: Final = 10_000
 
 
 @receiver(team_page_opened)
@@ -56,3 +65,19 @@ def record_account_change(
         is_change=bool(before or after),
         now=now,
     )
+
+
+@receiver(personal_data_asked)
+def tell_what_a_person_did(*, user: User, **_: Any) -> dict[str, Any]:
+    events, is_cut = audit.events_of(user, limit=EVENTS_IN_COPY)
+    told: dict[str, Any] = {"audit_events": events}
+    if is_cut:
+        told["audit_events_note"] = (
+            f"These are the newest {EVENTS_IN_COPY:,} events. Ask support for older ones."
+        )
+    return told
+
+
+@receiver(person_erased)
+def redact_events(*, user: User, team: Team, known: KnownAs, **_: Any) -> None:
+    audit.redact(user=user, team=team, known=known)

@@ -1,12 +1,17 @@
 """The only way into the audit log, and what other apps may read from it."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+from django.db.models import Q
+
 from accounts.actors import Actor
-from accounts.models import Team
+from accounts.models import Team, User
+from accounts.services import KnownAs
 from audit import rules
 from audit.models import AuditEvent, AuditEventQuerySet
 
@@ -99,6 +104,68 @@ def page(
 def recent_changes(team: Team, *, limit: int) -> list[AuditEvent]:
     """List what was changed last, without what was only read or refused."""
     return list(log(team).filter(is_change=True)[:limit])
+
+
+# --- A person's own rows ----------------------------------------------------------------------
+
+
+def events_of(user: User, *, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """List what a person did, newest first, and say whether there is more than that."""
+    rows = AuditEvent.across_teams.filter(user=user).order_by("-happened_at", "-id")
+    columns = ("id", "happened_at", "team__name", "operation", "description", "outcome")
+    events = list(rows.values(*columns, "ip", "user_agent")[: limit + 1])
+    for event in events:
+        event["team"] = event.pop("team__name")
+    return events[:limit], len(events) > limit
+
+
+def redact(*, user: User, team: Team, known: KnownAs) -> None:
+    """Put a pseudonym where an erased person stands in events, their own and those about them.
+
+    In the transaction that erases the person; `team` is the personal one. What becomes of a row is
+    decided in the database, whose trigger admits nothing else.
+    """
+    erasing = json.dumps(
+        {
+            "person": str(user.pk),
+            "team": str(team.pk),
+            "names": [*known.names, *_called(user)],
+            "addresses": known.addresses,
+            "own_addresses": known.own_addresses,
+        }
+    )
+    mentions = [f"%{_like(address)}%" for address in known.own_addresses]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('console.erasing', %s, true)", [erasing])
+        cursor.execute(
+            """
+            UPDATE audit_auditevent AS event
+            SET (description, actor_label, target_label, ip, user_agent, before, after) = (
+                SELECT description, actor_label, target_label, ip, user_agent, before, after
+                FROM audit_event_redacted(event, %s::jsonb)
+            )
+            WHERE user_id = %s OR target_id = %s OR team_id = %s
+                OR concat(description, target_label, before, after) ILIKE ANY (%s::text[])
+            """,
+            [erasing, user.pk, str(user.pk), team.pk, mentions],
+        )
+        cursor.execute("SELECT set_config('console.erasing', '', true)")
+
+
+def _called(user: User) -> set[str]:
+    """Find every name that the person had in events, also those before they changed it."""
+    own = AuditEvent.across_teams.filter(user=user).values_list("actor_label", flat=True)
+    about = AuditEvent.across_teams.filter(target_id=str(user.pk))
+    names = {*own.distinct(), *about.values_list("target_label", flat=True).distinct()}
+    profiles = about.filter(Q(before__has_key="name") | Q(after__has_key="name"))
+    for before, after in profiles.values_list("before", "after"):
+        names |= {str((before or {}).get("name", "")), str((after or {}).get("name", ""))}
+    return names - {"", user.pseudonym}
+
+
+def _like(text: str) -> str:
+    """Take a text literally in a LIKE pattern."""
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _write(team: Team | None, actor: Actor, **fields: Any) -> None:

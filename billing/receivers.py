@@ -1,4 +1,4 @@
-"""What billing hears from accounts: of teams that end."""
+"""What billing hears from accounts: of teams that end, and of people who go."""
 
 from datetime import datetime
 from typing import Any
@@ -7,12 +7,19 @@ from django.dispatch import receiver
 
 from accounts.actors import Actor
 from accounts.consequences import Consequence
-from accounts.models import Team
-from accounts.signals import team_closed, team_closing
+from accounts.models import Team, User
+from accounts.services import KnownAs
+from accounts.signals import (
+    account_closing,
+    person_erased,
+    personal_data_asked,
+    team_closed,
+    team_closing,
+)
 from billing import services as billing
 
 
-@receiver(team_closing)
+@receiver([team_closing, account_closing])
 def tell_what_is_owed_and_lost(*, team: Team, now: datetime, **_: Any) -> list[Consequence]:
     return billing.closing(team, now=now)
 
@@ -20,3 +27,13 @@ def tell_what_is_owed_and_lost(*, team: Team, now: datetime, **_: Any) -> list[C
 @receiver(team_closed)
 def close_account(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
     billing.close_account(team=team, actor=actor, now=now)
+
+
+@receiver(person_erased)
+def forget_buyer(*, user: User, team: Team, known: KnownAs, **_: Any) -> None:
+    billing.forget_buyer(user=user, team=team, known=known)
+
+
+@receiver(personal_data_asked)
+def tell_what_a_person_bought(*, user: User, **_: Any) -> dict[str, Any]:
+    return {"purchases": billing.bought_by(user)}

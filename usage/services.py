@@ -9,9 +9,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Team
+from accounts.web import UNKNOWN_IP
 from usage import charts, rules
 from usage.models import UsageEvent, UsageRollup, UsageRollupQuerySet
 from usage.rules import DayTotal, Item, Total
@@ -25,6 +26,7 @@ __all__ = [
     "cost_figure",
     "daily",
     "first_token_ms",
+    "forget_addresses",
     "has_any",
     "record",
     "recorded",
@@ -226,3 +228,32 @@ def requests_figure(days: Sequence[DayTotal]) -> dict[str, Any]:
 
 def _between(team: Team, since: datetime, until: datetime) -> UsageRollupQuerySet:
     return UsageRollup.of(team).filter(quarter__gte=rules.quarter_of(since), quarter__lt=until)
+
+
+# --- Forgetting -------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def forget_addresses(team: Team) -> None:
+    """Forget from which addresses an erased person's own team was used; keep what it used.
+
+    Sums that differed only by their address become one.
+    """
+    UsageEvent.of(team).exclude(ip=UNKNOWN_IP).update(ip=UNKNOWN_IP)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH gone AS (
+                DELETE FROM usage_usagerollup WHERE team_id = %s
+                RETURNING quarter, api_key_id, model, cluster, item, quantity, cost_ticks, requests
+            )
+            INSERT INTO usage_usagerollup (
+                team_id, ip, quarter, api_key_id, model, cluster, item,
+                quantity, cost_ticks, requests
+            )
+            SELECT %s, %s, quarter, api_key_id, model, cluster, item,
+                sum(quantity), sum(cost_ticks), sum(requests)
+            FROM gone GROUP BY quarter, api_key_id, model, cluster, item
+            """,
+            [team.pk, team.pk, UNKNOWN_IP],
+        )

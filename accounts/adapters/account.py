@@ -121,7 +121,8 @@ class AccountAdapter(DefaultAccountAdapter):
             "public_url": settings.PUBLIC_URL,
             "support_email": settings.SUPPORT_EMAIL,
         }
-        super().send_mail(template_prefix, email, context | ours)
+        # Not by allauth's own, which asks the request for the name of the site: a job has none.
+        self.render_mail(template_prefix, email, {"email": email} | context | ours).send()
 
     def send_account_already_exists_mail(self, email: str) -> None:
         self.send_mail("account/email/account_already_exists", email, {})

@@ -30,7 +30,10 @@ class CreditGrantQuerySet(QuerySet["CreditGrant"]):
 
 
 class CreditGrant(TeamOwned):
-    """Credits that a team may use. Only `remaining_ticks` ever changes, with a ledger entry."""
+    """Credits that a team may use. Only `remaining_ticks` ever changes, with a ledger entry.
+
+    And the label, when the person whom it names is erased.
+    """
 
     class Kind(models.TextChoices):
         FREE = "free", "Free"

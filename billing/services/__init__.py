@@ -42,6 +42,7 @@ from billing.services.holds import (
     sweep,
 )
 from billing.services.ledger import Difference, differences, ledger_size, recent_entries, snapshot
+from billing.services.people import bought_by, forget_buyer
 from billing.services.purchases import (
     PurchaseAmountError,
     PurchaseExpiredError,
@@ -77,12 +78,14 @@ __all__ = [
     "Standing",
     "balance",
     "begin",
+    "bought_by",
     "close_account",
     "closing",
     "completion_price_ticks",
     "confirm",
     "differences",
     "expire_grants",
+    "forget_buyer",
     "grant",
     "ledger_size",
     "lines_for",
