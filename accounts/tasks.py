@@ -1,8 +1,11 @@
 """What accounts does on its own: forget sessions that are over, and people who asked for it."""
 
+from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django import app
+from psycopg import sql
 
 from accounts import services as accounts
 
@@ -12,6 +15,22 @@ from accounts import services as accounts
 def clear_sessions(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes the planned time
     """Delete sessions that have expired; nothing else does, and each visitor may leave one."""
     call_command("clearsessions")
+
+
+@app.periodic(cron="35 * * * *")
+@app.task(queueing_lock="clear_cache")
+def clear_cache(timestamp: int) -> None:  # noqa: ARG001 -- as above
+    """Delete what the cache no longer remembers; its keys hold the addresses of visitors.
+
+    Django deletes such rows only when there are too many of them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE expires < %s").format(
+                sql.Identifier(settings.CACHES["default"]["LOCATION"])
+            ),
+            [timezone.now()],
+        )
 
 
 @app.periodic(cron="40 3 * * *")
