@@ -7,15 +7,20 @@ answers `request.user.is_verified()` with it.
 from typing import Any, ClassVar
 
 import django_otp
+from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_used
 from django.conf import settings
+from django.contrib.auth import user_logged_in
 from django.db import models
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django_otp.models import Device
 
 from accounts.models import User
+
+# Recovery codes stand in for a factor; alone they are none.
+SECOND_FACTORS = frozenset({Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN})
 
 
 class FactorManager(models.Manager["Factor"]):
@@ -51,14 +56,27 @@ class Factor(Device):
         return str(Authenticator.Type(self.type).label)
 
 
+def has_factor(user: User) -> bool:
+    return Factor.objects.filter(user=user, type__in=SECOND_FACTORS).exists()
+
+
 @receiver(authenticator_used)
 def mark_verified(
     *, request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
 ) -> None:
     """Have a session count as verified from the moment a factor was passed in it."""
-    factor = Factor.objects.get(pk=authenticator.pk)
-    if request.user.is_authenticated:
-        django_otp.login(request, factor)
-    else:
-        # The sign-in that this is a step of is not complete. Once it is, django-otp looks here.
-        user.otp_device = factor  # type: ignore[attr-defined]
+    if request.user.is_authenticated and request.user == user:
+        django_otp.login(request, Factor.objects.get(pk=authenticator.pk))
+
+
+@receiver(user_logged_in)
+def mark_verified_at_sign_in(*, request: HttpRequest, user: User, **_: Any) -> None:
+    """Count a new session as verified if a factor was the last step of signing in.
+
+    Where a browser is trusted to skip that step, the last one was the password.
+    """
+    records = get_authentication_records(request, user)
+    if records and records[-1]["method"] == "mfa":
+        factor = Factor.objects.filter(pk=records[-1]["id"], user=user).first()
+        if factor is not None:
+            django_otp.login(request, factor)

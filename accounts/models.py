@@ -78,6 +78,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(default=now)
+    # Of the password, if there is one; not known for those that were set before it was kept.
+    password_set_at = models.DateTimeField(null=True, blank=True)
+    password_used_at = models.DateTimeField(null=True, blank=True)
     # From when the person, or support, asked to delete the account. Until it is erased, 30 days
     # later, its person can sign in and restore it, and open nothing else.
     deletion_requested_at = models.DateTimeField(null=True, blank=True)
@@ -179,6 +182,15 @@ class Membership(models.Model):
             return rules.ADMIN_PERMISSIONS
         return rules.with_reading(rules.MEMBER_PERMISSIONS | rules.known(self.extra_permissions))
 
+    @property
+    def may_also(self) -> str:
+        """What the single permissions add, in words."""
+        return "" if self.is_admin else rules.in_words(self.extra_permissions)
+
+    @property
+    def as_what(self) -> str:
+        return rules.as_what(is_admin=self.is_admin, permissions=self.extra_permissions)
+
 
 class Invitation(TeamOwned):
     """An offer, mailed to one address, to join a team. It is open until one of its ends is set."""
@@ -214,6 +226,18 @@ class Invitation(TeamOwned):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Membership.Role.ADMIN
+
+    @property
+    def may_also(self) -> str:
+        return "" if self.is_admin else rules.in_words(self.extra_permissions)
+
+    @property
+    def as_what(self) -> str:
+        return rules.as_what(is_admin=self.is_admin, permissions=self.extra_permissions)
 
 
 class SignIn(models.Model):

@@ -2,7 +2,10 @@
 
 from collections.abc import Collection
 from enum import StrEnum
+from itertools import groupby
 from typing import Final
+
+from django.utils.text import get_text_list
 
 
 class Permission(StrEnum):
@@ -20,6 +23,10 @@ class Permission(StrEnum):
     COLLECTIONS_WRITE = "collections:write"
     AUDIT_READ = "audit:read"
     AUDIT_WRITE = "audit:write"
+
+    @property
+    def area(self) -> str:
+        return self.split(":")[0]
 
     @property
     def sentence(self) -> str:
@@ -52,3 +59,30 @@ def with_reading(permissions: frozenset[Permission]) -> frozenset[Permission]:
     """Add `area:read` for every `area:write`."""
     readable = {Permission(f"{p.split(':')[0]}:read") for p in permissions}
     return permissions | readable
+
+
+# What a member may be given on top of the role, by area, weakest first.
+SINGLE_PERMISSIONS: Final = {
+    area: tuple(permission for permission in permissions if permission not in MEMBER_PERMISSIONS)
+    for area, permissions in groupby(Permission, key=lambda permission: permission.area)
+    if not MEMBER_PERMISSIONS.issuperset({Permission(f"{area}:write")})
+}
+
+
+def beyond_member(permissions: Collection[str]) -> list[Permission]:
+    """Reduce stored permissions to what they add to a member's, the strongest of each area."""
+    kept = {p.area: p for p in Permission if p in permissions and p not in MEMBER_PERMISSIONS}
+    return list(kept.values())
+
+
+def in_words(permissions: Collection[str]) -> str:
+    """Say what single permissions add, to follow "may": "see usage and change billing"."""
+    return get_text_list([p.sentence for p in beyond_member(permissions)], "and")
+
+
+def as_what(*, is_admin: bool, permissions: Collection[str]) -> str:
+    """Say what somebody is in a team, to follow "as": "a member who may also see usage"."""
+    if is_admin:
+        return "an admin, who may do everything"
+    more = in_words(permissions)
+    return f"a member who may also {more}" if more else "a member"

@@ -1,31 +1,33 @@
 """What every page under /team/<id>/ shares: who is asking, for which team, and how we answer."""
 
 import ipaddress
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
 from uuid import UUID
 
-from allauth.account.internal.flows.login import get_authentication_records
-from allauth.account.internal.flows.reauthentication import suspend_request
+from allauth.decorators import rate_limit
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
-from accounts import signals
+from accounts import proof, signals
 from accounts.actors import Actor
+from accounts.devices import has_factor
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 
 READING = frozenset({"GET", "HEAD"})
+# How often it is written down that a member was here: what it is for needs no more.
+SEEN_EVERY: Final = timedelta(minutes=5)
 # Where a request came from if nobody knows: for columns of addresses that have to be filled.
 UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
 
@@ -46,6 +48,16 @@ class TeamRequest(AccountRequest):
 
 
 View: TypeAlias = Callable[..., HttpResponse]
+
+# Beside team_view, whose views need them most.
+proof_required = proof.proof_required
+recently_proven = proof.recently_proven
+
+
+def rate_limited(action: str) -> Callable[[View], View]:
+    """Answer 429 to whoever POSTs too often, by allauth's rate for `action`."""
+    limit: Callable[[View], View] = rate_limit(action=action)
+    return limit
 
 
 def client_ip(remote_address: str, forwarded_for: str) -> str:
@@ -105,6 +117,10 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
             membership.user = request.user
             request.team, request.membership = membership.team, membership
             request.actor = actor_of(request)
+            if is_locked_out(membership):
+                _announce(request, operation, "denied")
+                context = {"team": request.team}
+                return render(request, "accounts/mfa_required.html", context, status=403)
             admitted = permission in membership.permissions
             if not admitted:
                 _announce(request, operation, "denied")
@@ -112,7 +128,7 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
                     f"You need permission to {permission.sentence} in {request.team.name}. "
                     f"Ask an admin of the team for it ({permission})."
                 )
-            _remember(request.user, request.team)
+            _remember(membership)
             response = view(request, **kwargs)
             if request.method in READING and response.status_code < 400:  # noqa: PLR2004
                 _announce(request, operation, "done")
@@ -123,31 +139,6 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
         return guarded
 
     return decorate
-
-
-def recently_proven(request: HttpRequest) -> bool:
-    """Say whether the person proved who they are, by any method, in the last 15 minutes."""
-    records = get_authentication_records(request, request.user)
-    return (
-        bool(records)
-        and time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-    )
-
-
-def proof_required(view: View) -> View:
-    """Ask who it is once more before doing something grave, if the last proof is old.
-
-    Stands below `team_view`. What was sent is kept, and done after the proof.
-    """
-
-    @wraps(view)
-    def proven(request: AccountRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if recently_proven(request):
-            return view(request, *args, **kwargs)
-        asked: HttpResponse = suspend_request(request, reverse("account_reauthenticate"))
-        return asked
-
-    return proven
 
 
 def _announce(request: TeamRequest, operation: str, outcome: str) -> None:
@@ -161,10 +152,23 @@ def _announce(request: TeamRequest, operation: str, outcome: str) -> None:
     )
 
 
-def _remember(user: User, team: Team) -> None:
-    """Keep which team /team/default/ leads to."""
-    if user.last_team_id != team.pk:
-        user.last_team = team
+def is_locked_out(membership: Membership) -> bool:
+    """Say whether the team asks for a second factor that the person does not have.
+
+    Nobody is asked anything of the database for in a team without that policy.
+    """
+    return membership.team.requires_mfa and not has_factor(membership.user)
+
+
+def _remember(membership: Membership) -> None:
+    """Keep which team /team/default/ leads to, and, now and then, that the person was here."""
+    user, now = membership.user, timezone.now()
+    seen_at = membership.last_seen_at
+    if seen_at is None or abs(now - seen_at) >= SEEN_EVERY:
+        # Not by `save`, which insists that the row is there: the person may just be removed.
+        Membership.objects.filter(pk=membership.pk).update(last_seen_at=now)
+    if user.last_team_id != membership.team_id:
+        user.last_team = membership.team
         user.save(update_fields=["last_team"])
 
 
@@ -177,12 +181,20 @@ class Pager:
     older: str
 
 
-def pager(page: "Page[Any]", address: str = "") -> Pager:
-    """Lead from a numbered page of a list at `address` (by default, here) to its neighbours."""
+def pager(page: "Page[Any]", address: str = "", **query: str) -> Pager:
+    """Lead from a numbered page of a list at `address` (by default, here) to its neighbours.
+
+    `query` is what the list was asked for besides, such as what it was searched for.
+    """
+
+    def leading_to(number: int) -> str:
+        asked = {name: value for name, value in query.items() if value}
+        return f"{address}?{urlencode(asked | {'page': number})}"
+
     return Pager(
         text=f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
-        newer=f"{address}?page={page.number - 1}" if page.has_previous() else "",
-        older=f"{address}?page={page.number + 1}" if page.has_next() else "",
+        newer=leading_to(page.number - 1) if page.has_previous() else "",
+        older=leading_to(page.number + 1) if page.has_next() else "",
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
+from django.utils.text import get_text_list
+
 ALPHABET: Final = string.ascii_letters + string.digits
 SECRET_LENGTH: Final = 80
 NAME_LENGTH: Final = 80
@@ -60,7 +62,7 @@ def named(names: Sequence[str]) -> str:
     shown = list(names[:NAMED_AT_MOST])
     if rest := len(names) - len(shown):
         shown.append(f"{rest} more")
-    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    listed = get_text_list(shown, "and")
     return f"{len(names)} API key{'' if len(names) == 1 else 's'} ({listed})"
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
+from accounts.web import is_locked_out
 from billing import services as billing
 
 
@@ -28,9 +29,12 @@ class NavEntry:
     group: str = ""
 
     def is_current(self, view_name: str) -> bool:
-        """Say whether a view is this page or, for an app of its own, one of the app's pages."""
+        """Say whether a view is this page, belongs to it by name, or else by its app."""
+        if view_name == self.url_name or view_name.startswith(f"{self.url_name}_"):
+            return True
         namespace, colon, _ = self.url_name.partition(":")
-        return view_name == self.url_name or (bool(colon) and view_name.startswith(f"{namespace}:"))
+        alone = sum(entry.url_name.startswith(f"{namespace}:") for entry in NAV) == 1
+        return bool(colon) and alone and view_name.startswith(f"{namespace}:")
 
 
 NAV: Final = (
@@ -39,6 +43,8 @@ NAV: Final = (
     NavEntry("Usage", "usage", "usage:explorer", Permission.USAGE_READ, "Watch"),
     NavEntry("Audit log", "audit", "audit:log", Permission.AUDIT_READ, "Watch"),
     NavEntry("Billing", "billing", "billing:credits", Permission.BILLING_READ, "Team"),
+    NavEntry("Members", "members", "accounts_team:members", Permission.TEAM_READ, "Team"),
+    NavEntry("Settings", "settings", "accounts_team:settings", Permission.TEAM_READ, "Team"),
 )
 
 
@@ -85,8 +91,13 @@ class Shell:
         return self.membership.team if self.membership else None
 
     @cached_property
+    def is_locked_out(self) -> bool:
+        """Whether the team has to be closed to the person, for want of a second factor."""
+        return self.membership is not None and is_locked_out(self.membership)
+
+    @cached_property
     def nav(self) -> list[NavGroup]:
-        if self.membership is None:
+        if self.membership is None or self.is_locked_out:
             return []
         permitted = [entry for entry in NAV if entry.permission in self.membership.permissions]
         return [
@@ -104,7 +115,9 @@ class Shell:
     @cached_property
     def available_ticks(self) -> int | None:
         """What the team can still spend; None for who may not see it."""
-        if self.membership is None or Permission.BILLING_READ not in self.membership.permissions:
+        if self.membership is None or self.is_locked_out:
+            return None
+        if Permission.BILLING_READ not in self.membership.permissions:
             return None
         return billing.balance(self.membership.team, now=timezone.now()).available_ticks
 

@@ -11,6 +11,7 @@ team_urls: list[URLPattern | URLResolver] = [
     path("usage/", include("usage.urls")),
     path("audit/", include("audit.urls")),
     path("billing/", include("billing.urls")),
+    path("", include("accounts.team_urls")),
 ]
 
 urlpatterns = [

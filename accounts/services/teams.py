@@ -1,16 +1,20 @@
-"""Teams and who is in them: making one, letting people in, and which comes first."""
+"""Teams: making, changing and ending one, and which of a person's teams comes first."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
+from allauth.account.adapter import get_adapter
 from django.db import transaction
 from django.db.models.functions import Lower
 from django.http import Http404
 
 from accounts.actors import Actor
 from accounts.consequences import Consequence, gather, refuse_blocked
+from accounts.devices import has_factor
 from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission
+from accounts.services.rights import refuse_personal, require, require_admin, standing_of
 from accounts.signals import account_changed, team_closed, team_closing
 
 MAX_TEAMS = 50
@@ -22,7 +26,16 @@ class TooManyTeamsError(Exception):
     def __init__(self) -> None:
         super().__init__(
             f"You are in {MAX_TEAMS} teams, and nobody can be in more. "
-            "Use one of them, or ask support to remove those that are no longer needed."
+            "Leave or delete those that are no longer needed."
+        )
+
+
+class FactorNeededError(Exception):
+    """Someone asks of others what they do not do themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You have no second factor yet, so this would lock you out too. Set one up first."
         )
 
 
@@ -74,32 +87,97 @@ def create_team(
     return team
 
 
-@transaction.atomic
-def add_member(
+def enter(
     *,
     team: Team,
     user: User,
-    role: Membership.Role,
-    extra_permissions: Iterable[Permission] = (),
-    actor: Actor,
+    role: str,
+    extra_permissions: Iterable[Permission | str],
     now: datetime,
 ) -> Membership:
-    """Let somebody into a team. Raises IntegrityError for who is in it already."""
-    extra = sorted(extra_permissions)
-    membership = Membership(team=team, user=user, role=role, extra_permissions=extra, joined_at=now)
+    """Write a membership, under the team's lock. For services that announce it in their words."""
+    refuse_personal(team)
+    if Membership.objects.filter(user=user).count() >= MAX_TEAMS:
+        raise TooManyTeamsError
+    membership = Membership(
+        team=team,
+        user=user,
+        role=role,
+        extra_permissions=sorted(extra_permissions),
+        joined_at=now,
+    )
     membership.save(force_insert=True)
+    return membership
+
+
+def shown(membership: Membership) -> dict[str, Any]:
+    """Say what a standing is, as audit logs show it."""
+    return {
+        "email": membership.user.email,
+        "role": str(membership.role),
+        "permissions": [str(permission) for permission in membership.extra_permissions],
+    }
+
+
+@transaction.atomic
+def rename_team(*, team: Team, name: str, actor: Actor, now: datetime) -> None:
+    """Give the team another name. The same name again is no change."""
+    team = lock_team(team)
+    require(standing_of(actor, team), Permission.TEAM_WRITE)
+    if name == team.name:
+        return
+    before, team.name = team.name, name
+    team.save(update_fields=["name"])
+    _announce_update(
+        team, actor, f"Renamed the team {before} to {name}", {"name": before}, {"name": name}, now
+    )
+
+
+@transaction.atomic
+def set_mfa_policy(*, team: Team, required: bool, actor: Actor, now: datetime) -> None:
+    """Say whether only members with a second factor may open the team's pages.
+
+    Raises FactorNeededError for who would lock themselves out.
+    """
+    team = lock_team(team)
+    refuse_personal(team)
+    require(standing_of(actor, team), Permission.TEAM_WRITE)
+    if required == team.requires_mfa:
+        return
+    if required and actor.user is not None and not has_factor(actor.user):
+        raise FactorNeededError
+    team.requires_mfa = required
+    team.save(update_fields=["requires_mfa"])
+    told = "Required a second factor" if required else "Stopped requiring a second factor"
+    _announce_update(
+        team,
+        actor,
+        f"{told} of the members of {team.name}",
+        {"requires_mfa": not required},
+        {"requires_mfa": required},
+        now,
+    )
+
+
+def _announce_update(
+    team: Team,
+    actor: Actor,
+    description: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    now: datetime,
+) -> None:
     account_changed.send(
-        sender=Membership,
-        operation="AddMember",
+        sender=Team,
+        operation="UpdateTeam",
         team=team,
         actor=actor,
-        description=f"Added {user.display_name} to the team",
-        target=user,
-        before={},
-        after={"email": user.email, "role": str(role), "permissions": [str(p) for p in extra]},
+        description=description,
+        target=team,
+        before=before,
+        after=after,
         now=now,
     )
-    return membership
 
 
 def closing(team: Team, *, now: datetime) -> list[Consequence]:
@@ -139,6 +217,25 @@ def close_team(*, team: Team, actor: Actor, now: datetime) -> None:
     members.delete()
     Invitation.of(team).filter(accepted_at=None, revoked_at=None).update(revoked_at=now)
     team_closed.send(sender=Team, team=team, actor=actor, now=now)
+
+
+@transaction.atomic
+def delete_team(*, team: Team, actor: Actor, now: datetime) -> None:
+    """Close a team as one of its admins, and tell everybody who was in it.
+
+    Raises BlockedError while something has to be done first, and TeamClosedError.
+    """
+    team = lock_team(team)
+    refuse_personal(team)
+    require_admin(standing_of(actor, team), "delete it")
+    members = list(Membership.objects.filter(team=team).select_related("user").order_by("pk"))
+    close_team(team=team, actor=actor, now=now)
+    for member in members:
+        get_adapter().send_mail(
+            "accounts/email/team_deleted",
+            member.user.email,
+            {"team": team, "actor": actor, "user": member.user, "at": now},
+        )
 
 
 def teams_of(user: User) -> list[Membership]:

@@ -1,0 +1,91 @@
+"""What one member of a team may do about another, checked where it is done."""
+
+from collections.abc import Collection
+
+from django.core.exceptions import PermissionDenied
+from django.utils.text import get_text_list
+
+from accounts.actors import Actor, ActorKind
+from accounts.models import Membership, Team
+from accounts.rules import MEMBER_PERMISSIONS, Permission, known, with_reading
+
+
+class NotPermittedError(PermissionDenied):
+    """Someone does what their standing in the team does not allow. Answered with 403."""
+
+
+class PersonalTeamError(PermissionDenied):
+    """Someone treats a personal team as one of several people. Answered with 403."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__(
+            f"{team.name} is the personal team of one account, and stays it. "
+            "Create a team to work with others."
+        )
+
+
+class LastAdminError(Exception):
+    """Nobody would be left to look after the team."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__(
+            f"{team.name} has no other admin. Make somebody else an admin first, or delete the "
+            "team."
+        )
+
+
+def refuse_personal(team: Team) -> None:
+    if team.is_personal:
+        raise PersonalTeamError(team)
+
+
+def standing_of(actor: Actor, team: Team) -> Membership | None:
+    """Read, under the team's lock, where a person who acts stands in it; None for who may do all.
+
+    The request was admitted before the lock was had: meanwhile the person may have been demoted or
+    removed. Raises NotPermittedError for who is not in the team.
+    """
+    if actor.kind != ActorKind.USER:
+        return None
+    membership = Membership.objects.filter(team=team, user=actor.user).first()
+    if membership is None:
+        raise NotPermittedError(f"You are not in {team.name} any more.")
+    return membership
+
+
+def require(giver: Membership | None, permission: Permission) -> None:
+    if giver is not None and permission not in giver.permissions:
+        raise NotPermittedError(
+            f"You need permission to {permission.sentence}. Ask an admin of the team for it."
+        )
+
+
+def require_admin(giver: Membership | None, what: str) -> None:
+    if giver is not None and not giver.is_admin:
+        raise NotPermittedError(f"Only an admin of the team can {what}.")
+
+
+def require_may_give(
+    giver: Membership | None, role: str, permissions: Collection[str], *, instead_of: str = ""
+) -> None:
+    """Raise NotPermittedError unless the giver may give a role with single permissions.
+
+    Admins may give all. Others who may change the team give, and take, what they have themselves.
+    """
+    require(giver, Permission.TEAM_WRITE)
+    if giver is None or giver.is_admin:
+        return
+    if Membership.Role.ADMIN in {role, instead_of}:
+        require_admin(giver, "make somebody an admin, or change what an admin may do")
+    beyond = effective(permissions) - giver.permissions
+    if beyond:
+        sentences = [permission.sentence for permission in Permission if permission in beyond]
+        raise NotPermittedError(
+            "You can give others only what you may do yourself. "
+            f"You have no permission to {get_text_list(sentences, 'or')}."
+        )
+
+
+def effective(permissions: Collection[str]) -> frozenset[Permission]:
+    """Say what a member may do who has these single permissions."""
+    return with_reading(MEMBER_PERMISSIONS | known(permissions))
