@@ -13,7 +13,12 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import devices, receivers  # noqa: F401, PLC0415 -- they connect themselves
+        from allauth.socialaccount.providers import registry  # noqa: PLC0415 -- needs the models
+
+        # They connect themselves.
+        from accounts import devices, last_seen, receivers  # noqa: F401, PLC0415
+
+        registry.load()  # accounts/provider.py; allauth does so with its own list of addresses.
 
         _relax_allauths_check()
 

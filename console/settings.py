@@ -1,5 +1,6 @@
 """One settings file for every environment; only environment variables differ."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from console import env
+from console import env, providers
 
 django_stubs_ext.monkeypatch()
 
@@ -112,6 +113,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "accounts.last_seen.LastSeenMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "console.middleware.HtmxRedirectMiddleware",
     "accounts.middleware.LeavingMiddleware",
@@ -216,13 +218,17 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["name", "email"]},
+    },
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 10},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "accounts.passwords.GuessableValidator"},
 ]
 
 # --- Accounts ---------------------------------------------------------------------------------
@@ -246,14 +252,30 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_FORMS = {
     "login": "accounts.forms.door.SignInForm",
     "signup": "accounts.forms.door.SignUpForm",
+    "change_password": "accounts.forms.methods.ChangePasswordForm",
+    "set_password": "accounts.forms.methods.SetPasswordForm",
     "reset_password": "accounts.forms.door.ResetRequestForm",
     "reset_password_from_key": "accounts.forms.door.NewPasswordForm",
 }
 MFA_ADAPTER = "accounts.adapters.FactorAdapter"
-MFA_FORMS = {"authenticate": "accounts.forms.door.FactorForm"}
+MFA_FORMS = {
+    "authenticate": "accounts.forms.security.SecondStepForm",
+    "authenticate_webauthn": "accounts.forms.security.SecondStepKeyForm",
+    "login_webauthn": "accounts.forms.security.KeySignInForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = CONSOLE_NAME
+MFA_TOTP_TOLERANCE = 1  # The code before and the one after count, for clocks that are a bit off.
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TRUST_ENABLED = True
+MFA_TRUST_COOKIE_AGE = timedelta(days=30)
+# Nobody is signed in with an address that was never confirmed; one that waits to be is no reason.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAdapter"
+SOCIALACCOUNT_PROVIDERS = providers.read()
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True  # An account has one address, and at most one that it changes to.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # In the browser that signed up, the mailed link signs in; it has an hour to arrive in time.
@@ -264,6 +286,11 @@ ACCOUNT_LOGIN_TIMEOUT = 60 * 60
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True  # For Django's two weeks; there is no box to tick.
+
+# A MaxMind database (.mmdb) that says where addresses are; empty: the countries of geoip2fast.
+GEOIP_PATH = env.text("GEOIP_PATH", "")
+if GEOIP_PATH and not Path(GEOIP_PATH).is_file():
+    raise ImproperlyConfigured(f"GEOIP_PATH={GEOIP_PATH!r} is not a file.")
 
 # --- Mail -------------------------------------------------------------------------------------
 

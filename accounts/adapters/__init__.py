@@ -2,5 +2,6 @@
 
 from accounts.adapters.account import AccountAdapter
 from accounts.adapters.factors import FactorAdapter
+from accounts.adapters.social import SocialAdapter
 
-__all__ = ["AccountAdapter", "FactorAdapter"]
+__all__ = ["AccountAdapter", "FactorAdapter", "SocialAdapter"]

@@ -4,8 +4,10 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib import messages
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
@@ -13,9 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts import linking
 from accounts import services as accounts
 from accounts.models import User
+from accounts.services.sign_ins import note_sign_in
 from accounts.web import actor_of, address_of
+
+
+TRUST_STAGE = "allauth.mfa.stages.TrustStage"
 
 
 class PasswordBackend(AuthenticationBackend):
@@ -54,8 +61,16 @@ class AccountAdapter(DefaultAccountAdapter):
         saved: User = super().save_user(request, user, form, commit)
         return saved
 
+    def set_password(self, user: User, password: str) -> None:
+        accounts.keep_password(user=user, password=password, now=timezone.now())
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
+        return reverse("accounts:methods")
+
     @transaction.atomic
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        if accounts.is_change(email_address):
+            return self._change_email(request, email_address)
         confirmed = bool(super().confirm_email(request, email_address))
         if confirmed:
             self._announce(
@@ -66,18 +81,44 @@ class AccountAdapter(DefaultAccountAdapter):
             )
         return confirmed
 
+    def _change_email(self, request: HttpRequest, address: EmailAddress) -> bool:
+        """Do what allauth does at this place, but tell of it and let it be undone."""
+        actor = actor_of(request, address.user)
+        try:
+            accounts.change_email(address=address, actor=actor, now=timezone.now())
+        except accounts.EmailTakenError as error:
+            messages.error(request, str(error))
+            return False
+        messages.success(request, f"The email of your account is {address.email} now.")
+        return True
+
     # --- Signing in and out
 
     @transaction.atomic
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
+        if any(r["method"] == "password" for r in get_authentication_records(request, user)):
+            user.password_used_at = timezone.now()
+            user.save(update_fields=["password_used_at"])
         self._announce(request, user, "SignIn", "Signed in")
+        note_sign_in(user=user, actor=actor_of(request, user), now=timezone.now())
 
     @transaction.atomic
     def logout(self, request: HttpRequest) -> None:
         if isinstance(request.user, User):
             self._announce(request, request.user, "SignOut", "Signed out")
         super().logout(request)
+
+    def get_login_stages(self) -> list[str]:
+        """Leave out the page that asks whether to trust the browser: the second step asks that."""
+        return [stage for stage in super().get_login_stages() if stage != TRUST_STAGE]
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Lead to the question first that somebody signed in for."""
+        if linking.recall(request, linking.LINK):
+            return reverse("accounts:link")
+        url: str = super().get_login_redirect_url(request)
+        return url
 
     def _announce(self, request: HttpRequest, user: Any, operation: str, description: str) -> None:
         accounts.announce(
@@ -116,13 +157,28 @@ class AccountAdapter(DefaultAccountAdapter):
         Never with the request's Host header, which whoever asks for a mail to somebody else may
         have made up.
         """
-        ours = {
+        ours: dict[str, Any] = {
             "console_name": settings.CONSOLE_NAME,
             "public_url": settings.PUBLIC_URL,
             "support_email": settings.SUPPORT_EMAIL,
         }
+        if isinstance(user := context.get("user"), User):
+            # With several accounts of one address, only this says which one a mail is about.
+            ours["sign_in_methods"] = accounts.names_of(accounts.methods_of(user))
         # Not by allauth's own, which asks the request for the name of the site: a job has none.
         self.render_mail(template_prefix, email, {"email": email} | context | ours).send()
 
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: User,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        super().send_notification_mail(
+            template_prefix, user, {"user": user} | (context or {}), email
+        )
+
     def send_account_already_exists_mail(self, email: str) -> None:
-        self.send_mail("account/email/account_already_exists", email, {})
+        user = User.objects.with_password(email)
+        self.send_mail("account/email/account_already_exists", email, {"user": user})

@@ -42,6 +42,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='user',
+            name='password_set_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='user',
+            name='password_used_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='user',
             name='sign_in_mail',
             field=models.CharField(choices=[('new', 'From a new device or place'), ('each', 'On each sign-in')], default='new', max_length=4),
         ),

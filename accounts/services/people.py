@@ -106,7 +106,16 @@ def announce_standing(*, person: User, before: dict[str, Any], actor: Actor, now
     )
 
 
-def announce(*, operation: str, description: str, user: User, actor: Actor, now: datetime) -> None:
+def announce(
+    *,
+    operation: str,
+    description: str,
+    user: User,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    actor: Actor,
+    now: datetime,
+) -> None:
     """Tell the audit log what a person did with their own account.
 
     It stands in the log of their personal team. That a person signs in is nothing that the admins
@@ -119,7 +128,7 @@ def announce(*, operation: str, description: str, user: User, actor: Actor, now:
         actor=actor,
         description=description,
         target=user,
-        before={},
-        after={},
+        before=before or {},
+        after=after or {},
         now=now,
     )

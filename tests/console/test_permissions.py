@@ -67,6 +67,8 @@ PUBLIC = {
     "/accounts/social/<provider_id>/",
     "/accounts/social/<provider_id>/callback/",
     "/healthz",
+    "/help/",
+    "/help/accounts/",
     "/readyz",
 }
 # Everyone who is signed in may open these.

@@ -1,0 +1,428 @@
+"""Signing in by an account elsewhere: X against its two endpoints, and a real OpenID provider."""
+
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialToken
+from django.contrib.auth import SESSION_KEY
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+from pytest_django.asserts import assertRedirects
+
+from accounts import services as accounts
+from accounts.models import User
+from audit import services as audit
+from console import providers
+from tests.accounts.people import last_mail, make_person, path_in, sign_in, text_of
+from tests.accounts.social import (
+    X,
+    agree,
+    come_back,
+    issuer_settings,
+    jack,
+    leave,
+    x_settings,
+)
+from tests.providers.issuer import Issuer, issuer
+from tests.providers.oauth import OAuthServer, oauth_server
+
+LANDING = "/team/default/"
+ME = "/2/users/me"
+TOKEN = "/2/oauth2/token"
+
+
+@pytest.fixture
+def x(settings: Settings) -> Iterator[OAuthServer]:
+    with oauth_server() as server:
+        server.people = jack(confirmed_email="Jack@example.test")
+        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def larkspur() -> Iterator[Issuer]:
+    with issuer() as running:
+        yield running
+
+
+@pytest.fixture
+def oidc(settings: Settings, larkspur: Issuer) -> str:
+    """Switch the issuer on, and return its id."""
+    settings.SOCIALACCOUNT_PROVIDERS = issuer_settings(larkspur.url)
+    return providers.issuer_id(larkspur.url)
+
+
+@pytest.mark.django_db
+def test_x_signs_up_somebody_new_with_the_name_and_the_confirmed_address(
+    client: Client, x: OAuthServer
+) -> None:
+    answer = come_back(client, X, timezone="Europe/Berlin")
+
+    assertRedirects(answer, LANDING, fetch_redirect_response=False)
+    user = User.objects.get(pk=client.session[SESSION_KEY])
+    assert (user.name, user.email) == ("Jack Larkspur", "jack@example.test")
+    assert user.timezone == "Europe/Berlin"
+    assert not user.has_usable_password()
+    assert EmailAddress.objects.get(user=user).verified
+    assert accounts.names_of(accounts.methods_of(user)) == ["X as @jack"]
+    assert accounts.personal_team(user).name == "Jack Larkspur"
+    assert mail.outbox == []
+    operations = [event.operation for event in audit.log(accounts.personal_team(user))]
+    assert operations == ["SignIn", "SignUp", "CreateTeam"]
+
+
+@pytest.mark.django_db
+def test_the_second_time_x_opens_the_same_account(client: Client, x: OAuthServer) -> None:
+    come_back(client, X)
+    again = Client()
+    # Whatever the name or the address at X is by then.
+    x.people = jack(username="jacky", confirmed_email="other@example.test")
+
+    come_back(again, X)
+
+    assert again.session[SESSION_KEY] == client.session[SESSION_KEY]
+    user = User.objects.get()
+    assert user.email == "jack@example.test"
+    assert accounts.names_of(accounts.methods_of(user)) == ["X as @jacky"]
+
+
+@pytest.mark.django_db
+def test_x_is_asked_for_the_address_and_with_a_proof_key(client: Client, x: OAuthServer) -> None:
+    come_back(client, X)
+
+    (asked,) = x.asked
+    assert set(asked["scope"].split()) == {"users.read", "tweet.read", "users.email"}
+    assert asked["code_challenge_method"] == "S256"
+
+
+@pytest.mark.django_db
+def test_of_what_a_provider_tells_only_what_is_shown_is_kept(
+    client: Client, x: OAuthServer
+) -> None:
+    x.people = jack(confirmed_email="jack@example.test", profile_image_url="https://x.test/1.png")
+
+    come_back(client, X)
+
+    assert SocialAccount.objects.get().extra_data == {"name": "@jack"}
+    assert not SocialToken.objects.exists()
+
+
+@pytest.mark.django_db
+def test_without_an_address_from_x_it_is_asked_for_and_has_to_be_confirmed(
+    client: Client, x: OAuthServer
+) -> None:
+    x.people = jack()
+
+    form = come_back(client, X)
+
+    assertRedirects(form, reverse("socialaccount_signup"))
+    page = text_of(client.get(reverse("socialaccount_signup")))
+    assert 'value="Jack Larkspur"' in page
+    answer = client.post(
+        reverse("socialaccount_signup"), {"name": "Jack L.", "email": "Jack@example.test"}
+    )
+    assertRedirects(answer, "/accounts/confirm-email/")
+    assert SESSION_KEY not in client.session
+    assert "signs in with X as @jack" in str(last_mail().body)
+
+    client.post(path_in(last_mail()))
+
+    user = User.objects.get(pk=client.session[SESSION_KEY])
+    assert (user.name, user.email) == ("Jack L.", "jack@example.test")
+
+
+@pytest.mark.django_db
+def test_an_issuer_signs_up_and_signs_in(client: Client, oidc: str, larkspur: Issuer) -> None:
+    larkspur.knows("ada", email="ada@example.test", email_verified=True, name="Ada Lovelace")
+    page = text_of(client.get(reverse("account_login")))
+    assert "Continue with Larkspur" in page
+
+    come_back(client, oidc, "ada")
+
+    user = User.objects.get(pk=client.session[SESSION_KEY])
+    assert (user.name, user.email) == ("Ada Lovelace", "ada@example.test")
+    again = Client()
+    come_back(again, oidc, "ada")
+    assert again.session[SESSION_KEY] == str(user.pk)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("claim", [False, None, "false", "0", 1, ["yes"]])
+def test_an_address_counts_as_confirmed_only_if_the_issuer_says_so(
+    client: Client, oidc: str, larkspur: Issuer, claim: object
+) -> None:
+    owner = make_person()
+    claims = {} if claim is None else {"email_verified": claim}
+    larkspur.knows("eve", email=owner.email, **claims)
+
+    come_back(client, oidc, "eve")
+
+    # Not a word of the account that is there, but the form that everybody gets.
+    page = client.get(reverse("socialaccount_signup"))
+    assert "Create an account" in text_of(page)
+    assert "Link" not in text_of(page)
+    client.post(reverse("socialaccount_signup"), {"choice": "link"})
+    assert "social_link" not in client.session
+    answer = client.post(
+        reverse("socialaccount_signup"), {"name": "Eve", "email": owner.email}
+    )
+    assertRedirects(answer, "/accounts/confirm-email/")
+    assert SESSION_KEY not in client.session
+    assert SocialAccount.objects.get().user != owner
+    assert last_mail().to == [owner.email]
+    come_back(client, oidc, "eve")
+    assert SESSION_KEY not in client.session
+
+
+@pytest.mark.django_db
+def test_what_the_form_does_not_ask_for_cannot_be_sent(
+    client: Client, oidc: str, larkspur: Issuer
+) -> None:
+    larkspur.knows("mallory", email="mallory@example.test")
+    come_back(client, oidc, "mallory")
+
+    client.post(
+        reverse("socialaccount_signup"),
+        {
+            "name": "Mallory",
+            "email": "mallory@example.test",
+            "is_staff": "on",
+            "password1": "chosen-by-mallory",
+        },
+    )
+
+    user = User.objects.get()
+    assert not user.is_staff
+    assert not user.has_usable_password()
+
+
+# --- Where it leads
+
+
+@pytest.mark.django_db
+def test_next_leads_to_the_page_one_came_from_and_nowhere_else(
+    client: Client, x: OAuthServer
+) -> None:
+    assertRedirects(
+        come_back(client, X, next="/account/"), "/account/", fetch_redirect_response=False
+    )
+    for elsewhere in ("https://evil.test/", "//evil.test/", "/\\evil.test/", "javascript:alert(1)"):
+        answer = come_back(Client(), X, next=elsewhere)
+        assertRedirects(answer, LANDING, fetch_redirect_response=False)
+
+
+@pytest.mark.django_db
+def test_the_provider_is_given_the_public_address_whatever_host_was_asked(
+    client: Client, x: OAuthServer, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+
+    client.post(
+        reverse("social_begin", args=[X]), headers={"Host": "evil.test"}
+    ).content.decode()
+    address = leave(client, X)
+    agree(address)
+
+    assert x.asked[0]["redirect_uri"] == f"{settings.PUBLIC_URL}/accounts/social/{X}/callback/"
+    page = client.post(reverse("social_begin", args=[X]), headers={"Host": "evil.test"})
+    assert "evil.test" not in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_link_leaves_for_nowhere_but_a_form_does(client: Client, x: OAuthServer) -> None:
+    page = client.get(reverse("social_begin", args=[X]) + "?scope=tweet.write&next=/account/")
+
+    assert "http-equiv" not in page.content.decode()
+    assert "You leave Console for a moment" in page.content.decode()
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post(reverse("social_begin", args=[X])).status_code == 403
+    # Nor does the address choose what X is asked for.
+    address = client.post(
+        reverse("social_begin", args=[X]) + "?scope=tweet.write&auth_params=force%3D1"
+    ).content.decode()
+    assert "tweet.write" not in address
+    assert "force=1" not in address
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["social_begin", "social_callback"])
+@pytest.mark.parametrize("name", ["google", "openid_connect", "nobody", "twitter_oauth2"])
+def test_a_provider_that_is_switched_off_has_no_page(
+    client: Client, settings: Settings, larkspur: Issuer, path: str, name: str
+) -> None:
+    settings.SOCIALACCOUNT_PROVIDERS = issuer_settings(larkspur.url)
+
+    assert client.get(reverse(path, args=[name])).status_code == 404
+    assert client.post(reverse(path, args=[name])).status_code in {404, 405}
+
+
+@pytest.mark.django_db
+def test_a_row_in_the_database_switches_no_provider_on(client: Client) -> None:
+    from allauth.socialaccount.models import SocialApp
+
+    SocialApp.objects.create(provider="google", name="Google", client_id="1", secret="2")
+
+    assert client.get(reverse("social_begin", args=["google"])).status_code == 404
+    assert "Google" not in client.get(reverse("account_login")).content.decode()
+
+
+# --- What goes wrong
+
+
+@pytest.mark.django_db
+def test_what_was_begun_in_another_browser_is_refused(client: Client, x: OAuthServer) -> None:
+    """Or Eve could have Alice sign in to Eve's account without noticing, and fill it."""
+    eves = agree(leave(Client(), X))
+
+    page = client.get(eves)
+
+    assert page.status_code == 400
+    assert "Begin once more" in page.content.decode()
+    assert SESSION_KEY not in client.session
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["", "?code=1", "?state=1&code=1", "?state=&error=x"])
+def test_an_answer_nobody_asked_for_is_refused(
+    client: Client, x: OAuthServer, query: str
+) -> None:
+    leave(client, X)
+
+    page = client.get(reverse("social_callback", args=[X]) + query)
+
+    assert page.status_code == 400
+    assert "Begin once more" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_an_answer_works_once(client: Client, x: OAuthServer) -> None:
+    answer = agree(leave(client, X))
+    client.get(answer)
+    client.post(reverse("account_logout"))
+
+    assert client.get(answer).status_code == 400
+    assert SESSION_KEY not in client.session
+
+
+@pytest.mark.django_db
+def test_the_session_gets_a_new_key(client: Client, x: OAuthServer) -> None:
+    leave(client, X)
+    before = client.session.session_key
+
+    come_back(client, X)
+
+    assert client.session.session_key != before
+
+
+@pytest.mark.django_db
+def test_who_denies_at_the_provider_is_told_that_nothing_happened(
+    client: Client, x: OAuthServer
+) -> None:
+    x.denies = True
+
+    page = client.get(agree(leave(client, X)), follow=True)
+
+    assert "You came back without signing in" in page.content.decode()
+    assert reverse("account_login") in page.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [TOKEN, ME])
+@pytest.mark.parametrize(
+    "failure", [500, 404, "not JSON", "[]", "null", '"text"', "{}", '{"data": {"id": 7}}']
+)
+def test_a_provider_that_answers_nonsense_signs_nobody_in(
+    client: Client, x: OAuthServer, path: str, failure: int | str
+) -> None:
+    x.broken[path] = failure
+
+    page = come_back(client, X)
+
+    assert page.status_code == 502
+    assert "Nothing was changed" in page.content.decode()
+    assert SESSION_KEY not in client.session
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_provider_that_does_not_answer_is_given_up_on(
+    client: Client, x: OAuthServer, settings: Settings
+) -> None:
+    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = 0.2
+    x.broken[TOKEN] = Event()
+
+    page = come_back(client, X)
+
+    assert page.status_code == 502
+    assert "X does not answer" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_an_issuer_that_is_down_is_said_to_be(client: Client, settings: Settings) -> None:
+    settings.SOCIALACCOUNT_PROVIDERS = issuer_settings("http://127.0.0.1:9")
+
+    page = client.post(reverse("social_begin", args=["127.0.0.1:9"]))
+
+    assert page.status_code == 502
+    assert "Larkspur does not answer" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_an_issuer_cannot_speak_for_another(client: Client, settings: Settings) -> None:
+    with oauth_server() as server:
+        settings.SOCIALACCOUNT_PROVIDERS = issuer_settings(server.url)
+        server.broken["/.well-known/openid-configuration"] = (
+            '{"issuer": "https://login.example.test", "authorization_endpoint": "https://a.test/",'
+            ' "token_endpoint": "https://a.test/", "userinfo_endpoint": "https://a.test/"}'
+        )
+
+        page = client.post(reverse("social_begin", args=[providers.issuer_id(server.url)]))
+
+    assert page.status_code == 502
+    assert "Larkspur refused" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_closed_account_opens_to_nobody(client: Client, x: OAuthServer) -> None:
+    come_back(client, X)
+    User.objects.update(is_active=False)
+    again = Client()
+
+    assertRedirects(come_back(again, X), reverse("account_inactive"))
+
+    assert SESSION_KEY not in again.session
+
+
+@pytest.mark.django_db
+def test_a_second_factor_is_asked_for_after_the_provider(client: Client, x: OAuthServer) -> None:
+    from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
+    come_back(client, X)
+    TOTP.activate(User.objects.get(), generate_totp_secret())
+    again = Client()
+
+    assertRedirects(come_back(again, X), reverse("mfa_authenticate"))
+
+    assert SESSION_KEY not in again.session
+
+
+@pytest.mark.django_db
+def test_a_flood_of_begun_sign_ins_is_turned_away(client: Client, x: OAuthServer) -> None:
+    answers = [client.post(reverse("social_begin", args=[X])) for _ in range(31)]
+
+    assert answers[-1].status_code == 429
+
+
+@pytest.mark.django_db
+def test_signing_in_with_a_password_is_not_disturbed(client: Client, x: OAuthServer) -> None:
+    person = make_person()
+
+    sign_in(client, person.email)
+
+    person.refresh_from_db()
+    assert person.password_used_at is not None
