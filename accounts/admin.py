@@ -3,15 +3,22 @@
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import ActorKind
+from accounts.actors import Actor, ActorKind
+from accounts.consequences import BlockedError
+from accounts.forms.profile import SupportDeletesForm
 from accounts.models import Membership, Team, User
-from accounts.web import actor_of
+from accounts.web import actor_of, proof_required
 
 
 class Lasting:
@@ -45,15 +52,32 @@ class MembershipInline(Lasting, admin.TabularInline[Membership, Any]):
 
 @admin.register(User)
 class UserAdmin(Lasting, admin.ModelAdmin[User]):
-    """A person. Support may close and open an account; only superusers make staff."""
+    """A person. Support may close and open an account; only superusers make staff.
+
+    How a person signs in can be read here, and changed nowhere: neither a password nor a second
+    factor is support's to reset. Who lost both can have the account deleted, and make a new one.
+    """
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
-    list_filter = ("is_active", "is_staff")
+    list_filter = ("is_active", "is_staff", ("deletion_requested_at", admin.EmptyFieldListFilter))
     search_fields = ("email", "name", "id")
     ordering = ("-date_joined", "-id")
-    fields = (
-        *("id", "email", "name", "timezone", "date_joined", "last_login"),
-        *("is_active", "is_staff", "is_superuser", "groups", "user_permissions"),
+    fieldsets = (
+        (None, {"fields": ("id", "email", "name", "timezone", "date_joined", "last_login")}),
+        (
+            "Signing in",
+            {
+                "fields": ("sign_in_methods", "second_factors"),
+                "description": "Nobody can remove or reset a second factor, staff included. "
+                "A person who has lost it and the recovery codes cannot be let in. The way out is "
+                "to delete the account, after making sure that its owner asks.",
+            },
+        ),
+        ("Deletion", {"fields": ("deletion_requested_at", "erased_from", "erased_at")}),
+        (
+            "What the account may do",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
     )
     filter_horizontal = ("groups", "user_permissions")
     inlines = (MembershipInline,)
@@ -67,7 +91,28 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
         obj: User | None = None,  # noqa: ARG002
     ) -> list[str]:
         open_fields = self.OPEN_TO_SUPERUSERS if request.user.is_superuser else self.OPEN_TO_STAFF
-        return [field for field in self.fields if field not in open_fields]
+        shown = [field for _, part in self.fieldsets for field in part["fields"]]
+        return [field for field in shown if field not in open_fields]
+
+    @admin.display(description="Sign-in methods")
+    def sign_in_methods(self, user: User) -> str:
+        methods = ["Password"] if user.has_usable_password() else []
+        social = SocialAccount.objects.filter(user=user).order_by("pk")
+        methods += [account.provider for account in social]
+        return ", ".join(methods) or "None"
+
+    @admin.display(description="Second factors")
+    def second_factors(self, user: User) -> str:
+        """Name the kinds; a factor's own data are its secret."""
+        factors = Authenticator.objects.filter(user=user).order_by("type", "pk")
+        kinds = [
+            f"{factor.get_type_display()} ({factor.created_at:%-d %b %Y})" for factor in factors
+        ]
+        return ", ".join(kinds) or "None"
+
+    @admin.display(description="Erased from")
+    def erased_from(self, user: User) -> Any:
+        return accounts.erased_from(user) if user.deletion_requested_at else None
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Or staff could lock out who made them staff.
@@ -90,9 +135,61 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
         accounts.announce_standing(
             person=form.instance,
             before=form.standing_before,
-            actor=replace(actor_of(request), kind=ActorKind.STAFF),
+            actor=_staff(request),
             now=timezone.now(),
         )
+
+    # --- Deleting somebody's account, because they asked support
+
+    def get_urls(self) -> list[URLPattern]:
+        delete = self.admin_site.admin_view(proof_required(self.delete_account))
+        own = path("<uuid:user_id>/delete-account/", delete, name="accounts_user_delete_account")
+        return [own, *super().get_urls()]
+
+    def delete_account(self, request: HttpRequest, user_id: Any) -> HttpResponse:
+        """Start the 30 days for a person who asked for it and cannot do it themselves."""
+        person = User.objects.filter(pk=user_id).first()
+        if person is None or person.erased_at:
+            raise Http404
+        if not self.has_change_permission(request, person):
+            raise PermissionDenied("You need permission to change this account.")
+        page = redirect("admin:accounts_user_change", person.pk)
+        if person.is_leaving:
+            messages.info(request, "This account is about to be deleted already.")
+            return page
+        form = SupportDeletesForm(request.POST or None, user=person)
+        if request.method == "POST" and form.is_valid():
+            try:
+                accounts.request_deletion(
+                    user=person,
+                    actor=_staff(request),
+                    reason=form.cleaned_data["reason"],
+                    now=timezone.now(),
+                )
+            except BlockedError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.info(
+                    request,
+                    f"{person.email} was mailed. Only the person can take the deletion back.",
+                )
+                return page
+        told = accounts.deletion_consequences(person, now=timezone.now())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Delete account",
+            "opts": self.opts,
+            "person": person,
+            "form": form,
+            "told": told,
+            "is_blocked": any(consequence.blocks for consequence in told),
+            "erased_from": timezone.now() + accounts.GRACE,
+        }
+        return render(request, "admin/accounts/user/delete_account.html", context)
+
+
+def _staff(request: HttpRequest) -> Actor:
+    return replace(actor_of(request), kind=ActorKind.STAFF)
 
 
 @admin.register(Team)

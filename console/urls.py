@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from console import health, mailbox, views
+from console import health, help, mailbox, views  # noqa: A004 -- it is what the module is
 
 team_urls: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -21,6 +21,8 @@ urlpatterns = [
     path("team/default/", views.default_team, name="default_team"),
     path("team/default/<path:rest>", views.default_team),
     path("team/<uuid:team_id>/", include(team_urls)),
+    path("help/", help.index, name="help"),
+    path("help/accounts/", help.account, name="help_accounts"),
     path("account/theme/", views.theme, name="theme"),
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),

@@ -69,6 +69,17 @@ class ConsoleAdminSite(OTPAdminSite):
             )
         raise PermissionDenied("The admin is for support staff.")
 
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+        """Lead to the one page that changes passwords: it asks for proof and ends sessions."""
+        return redirect("account_change_password")
+
+    def password_change_done(
+        self,
+        request: HttpRequest,  # noqa: ARG002 -- Django's signature
+        extra_context: Any = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        return redirect("account_change_password")
+
     @method_decorator(require_POST)
     def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         adapter = get_adapter(request)

@@ -1,0 +1,22 @@
+"""Answers to what people ask, for everyone: who cannot sign in needs them most."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from accounts import services as accounts
+from accounts.web import render_page
+
+
+@login_not_required
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """List the questions that have an answer."""
+    return render_page(request, "help/index.html", {})
+
+
+@login_not_required
+@require_safe
+def account(request: HttpRequest) -> HttpResponse:
+    """Answer questions about accounts."""
+    return render_page(request, "help/accounts.html", {"grace_days": accounts.GRACE.days})
