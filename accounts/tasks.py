@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app
 from psycopg import sql
 
 from accounts import services as accounts
+from accounts.services import sessions, sign_ins
 
 
 @app.periodic(cron="25 3 * * *")
@@ -15,6 +16,14 @@ from accounts import services as accounts
 def clear_sessions(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes the planned time
     """Delete sessions that have expired; nothing else does, and each visitor may leave one."""
     call_command("clearsessions")
+    sessions.forget_ended()
+
+
+@app.periodic(cron="30 3 * * *")
+@app.task(queueing_lock="forget_sign_ins")
+def forget_sign_ins(timestamp: int) -> None:  # noqa: ARG001 -- as above
+    """Delete where people signed in from half a year ago."""
+    sign_ins.forget_sign_ins(now=timezone.now())
 
 
 @app.periodic(cron="35 * * * *")

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.rules import Permission
-from accounts.web import TeamRequest, pager, render_page, team_view
+from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
 from api_keys import services as api_keys
 from api_keys.forms import CreateForm, DeleteForm
 from api_keys.models import ApiKey
@@ -35,6 +35,7 @@ def keys(request: TeamRequest) -> HttpResponse:
 
 
 @team_view(Permission.API_KEYS_WRITE, operation="CreateApiKey")
+@proof_required
 @require_POST
 @never_cache
 def create(request: TeamRequest) -> HttpResponse:

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.rules import Permission
-from accounts.web import TeamRequest, pager, render_page, team_view
+from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
 from billing import payments
 from billing import services as billing
 from billing.forms import BuyForm, CardForm, SpendingLimitForm
@@ -65,6 +65,7 @@ def buy(request: TeamRequest) -> HttpResponse:
 
 
 @team_view(Permission.BILLING_WRITE, operation="SetSpendingLimit")
+@proof_required
 @require_POST
 def spending_limit(request: TeamRequest) -> HttpResponse:
     now = timezone.now()

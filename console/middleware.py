@@ -36,7 +36,8 @@ class HtmxRedirectMiddleware:
         location = urlsplit(response.headers.get("Location", ""))
         if location.path == resolve_url(settings.LOGIN_URL):
             return HttpResponseClientRedirect(self._sign_in_url(location.path, htmx))
-        if not location.path:
+        # Where htmx is led to another page, that one shows the news.
+        if not location.path and "HX-Redirect" not in response.headers:
             self._send_news(request, response)
         return response
 

@@ -21,7 +21,6 @@ from accounts.models import User
 from accounts.services.sign_ins import note_sign_in
 from accounts.web import actor_of, address_of
 
-
 TRUST_STAGE = "allauth.mfa.stages.TrustStage"
 
 
@@ -58,6 +57,8 @@ class AccountAdapter(DefaultAccountAdapter):
         # Before the first save, because the personal team is named after the person.
         user.name = form.cleaned_data["name"]
         user.timezone = form.cleaned_data["timezone"]
+        if "password1" in form.cleaned_data:
+            user.password_set_at = timezone.now()
         saved: User = super().save_user(request, user, form, commit)
         return saved
 

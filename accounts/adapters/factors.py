@@ -1,6 +1,12 @@
 """allauth's questions about second factors."""
 
+from urllib.parse import urlsplit
+
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+
+from accounts.models import User
 
 
 class FactorAdapter(DefaultMFAAdapter):
@@ -8,4 +14,12 @@ class FactorAdapter(DefaultMFAAdapter):
 
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "The code is not right, or it was used already.",
+        "incorrect_key": "This passkey does not open this account, or the page was open too long.",
     }
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Bind passkeys to the address of the settings, whatever host a request names."""
+        return {"id": str(urlsplit(settings.PUBLIC_URL).hostname), "name": settings.CONSOLE_NAME}
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002, ARG002
+        return ""

@@ -10,7 +10,6 @@ from allauth.account.forms import (
     SignupForm,
 )
 from allauth.account.models import EmailAddress
-from allauth.mfa.base.forms import AuthenticateForm
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -48,15 +47,6 @@ class SignInForm(LoginForm):
             self.user.save(update_fields=["timezone"])
         response: HttpResponse = super().login(request, redirect_url)
         return response
-
-
-class FactorForm(AuthenticateForm):
-    """The second step of signing in, for those who have a second factor."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        hint = "Six digits from your authenticator app, or one of your recovery codes."
-        dress(self.fields["code"], "Code", hint=hint, autofocus=True, inputmode="numeric")
 
 
 class SignUpForm(SignupForm):

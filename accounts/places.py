@@ -1,0 +1,58 @@
+"""Where an address is, approximately: "Germany", or with a MaxMind file "Leeds, United Kingdom"."""
+
+import ipaddress
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+Lookup = Callable[[str], str]
+
+
+def place_of(ip: str | None) -> str:
+    """Name the place; empty where nobody can know, as for addresses inside a network."""
+    try:
+        address = ipaddress.ip_address(ip or "")
+    except ValueError:
+        return ""
+    return _lookup(settings.GEOIP_PATH)(str(address)) if address.is_global else ""
+
+
+@cache
+def _lookup(path: str) -> Lookup:
+    """Load the data once per process, and only where somebody asks: it takes 50 MB."""
+    return _from_maxmind(path) if path else _from_package()
+
+
+def _from_package() -> Lookup:
+    import geoip2fast  # type: ignore[import-untyped]  # noqa: PLC0415 -- only for who asks
+
+    data = Path(geoip2fast.__file__).parent / "geoip2fast-ipv6.dat.gz"
+    countries = geoip2fast.GeoIP2Fast(geoip2fast_data_file=str(data))
+
+    def find(ip: str) -> str:
+        found = countries.lookup(ip)
+        # "--" is the code of what it knows no country for.
+        return "" if found.country_code in {"", "--"} else str(found.country_name)
+
+    return find
+
+
+def _from_maxmind(path: str) -> Lookup:
+    import maxminddb  # noqa: PLC0415
+
+    reader = maxminddb.open_database(path)
+
+    def find(ip: str) -> str:
+        found: Any = reader.get(ip) or {}
+        city = _english(found.get("city"))
+        country = _english(found.get("country") or found.get("registered_country"))
+        return ", ".join(part for part in (city, country) if part)
+
+    return find
+
+
+def _english(names: Any) -> str:
+    return str((names or {}).get("names", {}).get("en", ""))
