@@ -1,0 +1,152 @@
+"""A team is never left without an admin, nor joined twice, also by two requests at once."""
+
+from collections.abc import Callable
+
+import pytest
+
+from accounts import services as accounts
+from accounts.actors import SYSTEM, Actor
+from accounts.models import Membership, Team, User
+from audit import services as audit
+from tests.accounts.people import last_mail, make_person, path_in
+from tests.billing.races import race
+from tests.factories import NOON, make_admin, make_team
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 5
+
+
+def demoting(team: Team, user: User, by: User) -> Callable[[], None]:
+    return lambda: accounts.update_member(
+        team=team,
+        user=user,
+        role=Membership.Role.MEMBER,
+        extra_permissions=[],
+        actor=Actor.for_user(by),
+        now=NOON,
+    )
+
+
+def removing(team: Team, user: User, by: User) -> Callable[[], None]:
+    return lambda: accounts.remove_member(team=team, user=user, actor=Actor.for_user(by), now=NOON)
+
+
+def leaving(team: Team, user: User) -> Callable[[], None]:
+    return lambda: accounts.leave_team(team=team, user=user, actor=Actor.for_user(user), now=NOON)
+
+
+def admins(team: Team) -> int:
+    return Membership.objects.filter(team=team, role=Membership.Role.ADMIN).count()
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [
+        lambda team, one, other: (demoting(team, other, one), demoting(team, one, other)),
+        lambda team, one, other: (removing(team, other, one), removing(team, one, other)),
+        lambda team, one, other: (leaving(team, one), leaving(team, other)),
+        lambda team, one, other: (leaving(team, one), removing(team, other, one)),
+        lambda team, one, other: (leaving(team, one), demoting(team, other, one)),
+        lambda team, one, other: (demoting(team, one, one), leaving(team, other)),
+    ],
+    ids=[
+        "demote each other",
+        "remove each other",
+        "both leave",
+        "leave and remove",
+        "leave and demote",
+        "step down and leave",
+    ],
+)
+def test_one_of_two_admins_stays_whatever_both_do_at_once(
+    acts: Callable[[Team, User, User], tuple[Callable[[], None], ...]],
+) -> None:
+    for _ in range(ROUNDS):
+        team = make_team()
+        one, other = make_admin(team), make_admin(team)
+
+        results = race(*acts(team, one, other))
+
+        assert admins(team) == 1
+        assert results.count(None) == 1
+        [refused] = [result for result in results if result is not None]
+        assert isinstance(refused, accounts.LastAdminError | accounts.NotPermittedError), refused
+
+
+def test_an_invitation_accepted_twice_at_once_is_one_membership() -> None:
+    team, guest = make_team(), make_person()
+    accounts.invite(
+        team=team,
+        emails=[guest.email],
+        role=Membership.Role.MEMBER,
+        extra_permissions=[],
+        actor=SYSTEM,
+        now=NOON,
+    )
+    token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+
+    def accept() -> Team:
+        return accounts.accept_invitation(
+            token=token, user=guest, actor=Actor.for_user(guest), now=NOON
+        )
+
+    results = race(accept, accept, accept)
+
+    assert results == [team] * 3
+    assert Membership.objects.filter(team=team, user=guest).count() == 1
+    assert audit.log(team).filter(operation="AcceptInvitation").count() == 1
+
+
+def test_an_invitation_used_by_two_accounts_at_once_lets_one_of_them_in() -> None:
+    team, first = make_team(), make_person()
+    second = make_person()
+    # Both have confirmed the address, as two accounts of one mailbox may.
+    second.emailaddress_set.create(email=first.email, verified=True)  # type: ignore[attr-defined]
+    accounts.invite(
+        team=team,
+        emails=[first.email],
+        role=Membership.Role.ADMIN,
+        extra_permissions=[],
+        actor=SYSTEM,
+        now=NOON,
+    )
+    token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+
+    def accepting(user: User) -> Callable[[], Team]:
+        return lambda: accounts.accept_invitation(
+            token=token, user=user, actor=Actor.for_user(user), now=NOON
+        )
+
+    results = race(accepting(first), accepting(second))
+
+    assert Membership.objects.filter(team=team).count() == 1
+    assert [type(result) for result in results if result != team] == [accounts.InvitationOverError]
+
+
+def test_a_team_that_is_deleted_while_somebody_joins_ends_without_members() -> None:
+    for _ in range(ROUNDS):
+        team, guest = make_team(), make_person()
+        admin = make_admin(team)
+        accounts.invite(
+            team=team,
+            emails=[guest.email],
+            role=Membership.Role.MEMBER,
+            extra_permissions=[],
+            actor=SYSTEM,
+            now=NOON,
+        )
+        token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+
+        race(
+            lambda team=team, admin=admin: accounts.delete_team(
+                team=team, actor=Actor.for_user(admin), now=NOON
+            ),
+            lambda token=token, guest=guest: accounts.accept_invitation(
+                token=token, user=guest, actor=Actor.for_user(guest), now=NOON
+            ),
+        )
+
+        team.refresh_from_db()
+        assert team.closed_at == NOON
+        assert not Membership.objects.filter(team=team).exists()
