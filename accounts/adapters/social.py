@@ -42,7 +42,9 @@ class SocialAdapter(DefaultSocialAccountAdapter):
     # --- Somebody comes back from a provider
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        linking.forget(request)
+        if not sociallogin.is_existing:
+            # Otherwise they may be signing in to link the one that waits.
+            linking.forget(request)
         linking.stamp(sociallogin)
         # An account has one address, so the one that matters most to the provider is taken.
         del sociallogin.email_addresses[1:]

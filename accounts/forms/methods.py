@@ -78,7 +78,7 @@ class SocialSignUpForm(SignupForm):
     def __init__(self, *args: Any, sociallogin: SocialLogin, **kwargs: Any) -> None:
         super().__init__(*args, sociallogin=sociallogin, **kwargs)
         self.initial["name"] = sociallogin.user.name
-        dress(self.fields["name"], "Name", autocomplete="name", autofocus=True)
+        dress(self.fields["name"], "Name", autocomplete="name")
         dress(self.fields["email"], "Email")
         if accounts.confirmed_email(sociallogin):
             # A disabled field takes what it began with, whatever is sent.

@@ -36,6 +36,7 @@ def add_person(
         is_staff=is_staff,
         is_superuser=is_superuser,
         date_joined=now,
+        password_set_at=now,
     )
     EmailAddress(user=user, email=user.email, primary=True, verified=True).save()
     return user

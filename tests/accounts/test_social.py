@@ -167,9 +167,7 @@ def test_an_address_counts_as_confirmed_only_if_the_issuer_says_so(
     assert "Link" not in text_of(page)
     client.post(reverse("socialaccount_signup"), {"choice": "link"})
     assert "social_link" not in client.session
-    answer = client.post(
-        reverse("socialaccount_signup"), {"name": "Eve", "email": owner.email}
-    )
+    answer = client.post(reverse("socialaccount_signup"), {"name": "Eve", "email": owner.email})
     assertRedirects(answer, "/accounts/confirm-email/")
     assert SESSION_KEY not in client.session
     assert SocialAccount.objects.get().user != owner
@@ -221,9 +219,7 @@ def test_the_provider_is_given_the_public_address_whatever_host_was_asked(
 ) -> None:
     settings.ALLOWED_HOSTS = ["*"]
 
-    client.post(
-        reverse("social_begin", args=[X]), headers={"Host": "evil.test"}
-    ).content.decode()
+    client.post(reverse("social_begin", args=[X]), headers={"Host": "evil.test"}).content.decode()
     address = leave(client, X)
     agree(address)
 
@@ -288,9 +284,7 @@ def test_what_was_begun_in_another_browser_is_refused(client: Client, x: OAuthSe
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("query", ["", "?code=1", "?state=1&code=1", "?state=&error=x"])
-def test_an_answer_nobody_asked_for_is_refused(
-    client: Client, x: OAuthServer, query: str
-) -> None:
+def test_an_answer_nobody_asked_for_is_refused(client: Client, x: OAuthServer, query: str) -> None:
     leave(client, X)
 
     page = client.get(reverse("social_callback", args=[X]) + query)
