@@ -7,10 +7,15 @@ from functools import wraps
 from typing import Any, Final, overload
 from urllib.parse import urlencode
 
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import (
+    get_authentication_records,
+    record_authentication,
+)
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import user_logged_in
 from django.core.cache import cache
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
@@ -92,6 +97,13 @@ def on_this_site(address: str) -> str:
     """Return an address if it is a path of ours, and otherwise where signing in leads."""
     ours = address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)
     return address if ours else settings.LOGIN_REDIRECT_URL
+
+
+@receiver(user_logged_in)
+def count_sign_in(*, request: HttpRequest, user: Any, **_: Any) -> None:
+    """Take a sign-in for a proof, also one by a mailed link, of which allauth keeps no record."""
+    if not recently_proven(request):
+        record_authentication(request, user, method="link")
 
 
 # --- Asking ---------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -119,7 +119,9 @@ def _to_codes_or_index(request: AccountRequest) -> HttpResponse:
 @proof_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def rename_key(request: AccountRequest, pk: int) -> HttpResponse:
-    key = get_object_or_404(Authenticator, user=request.user, type=Type.WEBAUTHN, pk=pk)
+    key = Authenticator.objects.filter(user=request.user, type=Type.WEBAUTHN, pk=pk).first()
+    if key is None:
+        return redirect("mfa_index")
     form = RenameKeyForm(request.POST or None, initial={"name": key.wrap().name})
     if request.method == "POST" and form.is_valid():
         factors.rename_key(hand=_hand(request), factor_id=pk, name=form.cleaned_data["name"])
@@ -183,7 +185,8 @@ def download_codes(request: AccountRequest) -> HttpResponse:
     """Give the codes back as a file to the page that shows them; nobody else can name them."""
     codes = request.POST.get("codes", "").split()
     if not factors.are_recovery_codes(request.user, codes):
-        raise Http404
+        messages.warning(request, "Those codes do not count any more.")
+        return redirect("mfa_view_recovery_codes")
     context = {"codes": codes, "now": timezone.now()}
     response = render_page(request, "mfa/recovery_codes.txt", context)
     response.headers["Content-Type"] = "text/plain; charset=utf-8"

@@ -151,7 +151,7 @@ def test_codes_cannot_be_tried_without_end(client: Client) -> None:
 
     pages = [client.post(FACTOR, {"code": f"{n:06}x"}).content.decode() for n in range(12)]
 
-    assert "Too many attempts to sign in with this email." in pages[-1]
+    assert "Too many wrong codes. Try again in five minutes." in pages[-1]
 
 
 def test_the_second_step_can_be_left_for_the_first(client: Client) -> None:

@@ -19,6 +19,7 @@ from accounts.models import Team
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
 from audit.models import AuditEvent
+from tests.clients import Browser
 from tests.factories import NOON, make_admin, make_team
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +70,7 @@ def test_neither_secret_nor_digest_is_anywhere_after_the_answer_that_shows_it(
     actions: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     team = make_team()
-    client = Client()
+    client = Browser()
     client.force_login(make_admin(team))
     caplog.clear()
     with caplog.at_level(logging.DEBUG):
