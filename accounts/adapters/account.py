@@ -166,6 +166,10 @@ class AccountAdapter(DefaultAccountAdapter):
         if isinstance(user := context.get("user"), User):
             # With several accounts of one address, only this says which one a mail is about.
             ours["sign_in_methods"] = accounts.names_of(accounts.methods_of(user))
+        elif template_prefix == "account/email/unknown_account":
+            # None with a password, but whoever reads this mail may have others.
+            others = accounts.people_with_email(email)
+            ours["ways"] = [way for user in others for way in accounts.methods_of(user)]
         # Not by allauth's own, which asks the request for the name of the site: a job has none.
         self.render_mail(template_prefix, email, {"email": email} | context | ours).send()
 
@@ -176,9 +180,15 @@ class AccountAdapter(DefaultAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        super().send_notification_mail(
-            template_prefix, user, {"user": user} | (context or {}), email
-        )
+        """Tell somebody what happened to their account; also where no request made it happen."""
+        actor = actor_of(self.request, user)
+        seen = {
+            "user": user,
+            "timestamp": timezone.now(),
+            "ip": actor.ip or "not known",
+            "user_agent": actor.user_agent or "not known",
+        }
+        self.send_mail(template_prefix, email or user.email, seen | (context or {}))
 
     def send_account_already_exists_mail(self, email: str) -> None:
         user = User.objects.with_password(email)
