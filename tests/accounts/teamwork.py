@@ -24,8 +24,8 @@ def url(name: str, team: Team, *args: object) -> str:
     return reverse(f"accounts_team:{name}", args=[team.pk, *args])
 
 
-def send(client: Client, name: str, team: Team, *args: object, **form: str) -> HttpResponse:
-    return client.post(url(name, team, *args), form)  # type: ignore[return-value]
+def send(client: Client, page: str, team: Team, /, *args: object, **form: str) -> HttpResponse:
+    return client.post(url(page, team, *args), form)  # type: ignore[return-value]
 
 
 def page_of(client: Client, team: Team, name: str = "members", **query: str) -> str:
