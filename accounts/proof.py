@@ -34,7 +34,11 @@ RESUME: Final = "resume"  # In an address: the name of what is resumed.
 
 def recently_proven(request: HttpRequest) -> bool:
     """Say whether the person proved who they are, by any method, in the last 15 minutes."""
-    records = get_authentication_records(request, request.user)
+    return _is_recent(request, request.user)
+
+
+def _is_recent(request: HttpRequest, user: Any) -> bool:
+    records = get_authentication_records(request, user)
     if not records:
         return False
     return bool(time.time() - records[-1]["at"] < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
@@ -102,7 +106,7 @@ def on_this_site(address: str) -> str:
 @receiver(user_logged_in)
 def count_sign_in(*, request: HttpRequest, user: Any, **_: Any) -> None:
     """Take a sign-in for a proof, also one by a mailed link, of which allauth keeps no record."""
-    if not recently_proven(request):
+    if not _is_recent(request, user):
         record_authentication(request, user, method="link")
 
 
