@@ -102,6 +102,7 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
     people = {
         "alice": _person("Alice Moreau", "alice@larkspur.example", password, start),
         "bob": _person("Bob Tanaka", "bob@larkspur.example", password, start),
+        "dina": _person("Dina Ferro", "dina@larkspur.example", password, start),
         "charlie": _person("Charlie Okafor", "charlie@juniper.example", password, start),
         "sam": _person("Sam Support", "sam@console.example", password, start, is_staff=True),
     }
@@ -117,6 +118,7 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
             actor=_acting(people["alice"]),
             now=start,
         )
+        _fill(larkspur, people, now)
     # The processor is asked outside of any transaction, so these stand alone; each happens once.
     for day, usd in ((0, 100), (24, 100), (49, 100), (74, 250)):
         _buy(larkspur, people["alice"], usd, key=day, now=start + timedelta(days=day, hours=9))
@@ -182,6 +184,30 @@ def _team(name: str, owner: User, now: datetime) -> Team:
         if membership.team.name == name:
             return membership.team
     return accounts.create_team(name=name, owner=owner, actor=_acting(owner), now=now)
+
+
+def _fill(team: Team, people: dict[str, User], now: datetime) -> None:
+    """Let a third person in, who sees what is spent, and have a fourth invited."""
+    alice = people["alice"]
+    accounts.add_member(
+        team=team,
+        user=people["dina"],
+        role=Membership.Role.MEMBER,
+        extra_permissions=[Permission.BILLING_READ, Permission.USAGE_READ, Permission.AUDIT_READ],
+        actor=_acting(alice),
+        now=now - timedelta(days=40),
+    )
+    accounts.invite(
+        team=team,
+        emails=["erin@larkspur.example"],
+        role=Membership.Role.MEMBER,
+        extra_permissions=[Permission.USAGE_READ],
+        actor=_acting(alice),
+        now=now - timedelta(days=2),
+    )
+    for name, ago in (("bob", timedelta(hours=3)), ("dina", timedelta(days=6))):
+        members = Membership.objects.filter(team=team, user=people[name])
+        members.update(last_seen_at=now - ago)
 
 
 def _acting(user: User) -> Actor:

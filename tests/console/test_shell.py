@@ -56,7 +56,9 @@ def test_an_admin_finds_every_page_and_the_balance(client: Client) -> None:
 
     html = client.get(home_of(team)).content.decode()
 
-    assert sidebar(html) == ["Home", "API keys", "Usage", "Audit log", "Billing"]
+    assert sidebar(html) == [
+        "Home", "API keys", "Usage", "Audit log", "Billing", "Members", "Settings",
+    ]  # fmt: skip
     assert "<span>Available</span> <output>$0.00</output>" in html
 
 
@@ -66,7 +68,7 @@ def test_a_member_finds_only_what_they_may_open(client: Client) -> None:
 
     html = client.get(home_of(team)).content.decode()
 
-    assert sidebar(html) == ["Home", "API keys"]
+    assert sidebar(html) == ["Home", "API keys", "Members", "Settings"]
     assert "<span>Available</span>" not in html
 
 
@@ -76,10 +78,18 @@ def test_a_single_permission_adds_its_page(client: Client) -> None:
 
     html = client.get(home_of(team)).content.decode()
 
-    assert sidebar(html) == ["Home", "API keys", "Audit log"]
+    assert sidebar(html) == ["Home", "API keys", "Audit log", "Members", "Settings"]
 
 
-@pytest.mark.parametrize(("url_name", "label"), [("billing:invoices", "Billing"), ("home", "Home")])
+@pytest.mark.parametrize(
+    ("url_name", "label"),
+    [
+        ("billing:invoices", "Billing"),
+        ("home", "Home"),
+        ("accounts_team:members", "Members"),
+        ("accounts_team:settings", "Settings"),
+    ],
+)
 def test_the_sidebar_says_where_one_is(client: Client, url_name: str, label: str) -> None:
     team = make_team()
     client.force_login(make_admin(team))
