@@ -168,17 +168,32 @@ class PasswordProofForm(forms.Form):
 # --- Passkeys ---------------------------------------------------------------------------------
 
 
-class CredentialForm(forms.Form):
-    """Takes what the browser's authenticator answers."""
+class CredentialField(forms.JSONField):
+    """What the browser's authenticator answers."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["credential"]
-        field.widget = forms.HiddenInput()
-        field.error_messages |= {
-            "required": "The browser sent no passkey. Try again.",
-            "invalid": "The browser sent something else than a passkey.",
-        }
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(
+            error_messages={
+                "required": "The browser sent no passkey. Try again.",
+                "invalid": "The browser sent something else than a passkey.",
+            }
+        )
+
+    def to_python(self, value: Any) -> Any:
+        if value and len(value) > CREDENTIAL_MAX_LENGTH:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        try:
+            return super().to_python(value)
+        except RecursionError as error:  # Brackets within brackets.
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class CredentialForm(forms.Form):
+    """Checks that answer, which no browser makes up but others may."""
+
+    credential = CredentialField()
 
     def clean_credential(self) -> Any:
         if not isinstance(self.cleaned_data["credential"], dict):
