@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
@@ -91,7 +92,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
         obj: User | None = None,  # noqa: ARG002
     ) -> list[str]:
         open_fields = self.OPEN_TO_SUPERUSERS if request.user.is_superuser else self.OPEN_TO_STAFF
-        shown = [field for _, part in self.fieldsets for field in part["fields"]]
+        shown = flatten_fieldsets(self.fieldsets)
         return [field for field in shown if field not in open_fields]
 
     @admin.display(description="Sign-in methods")
@@ -112,7 +113,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
 
     @admin.display(description="Erased from")
     def erased_from(self, user: User) -> Any:
-        return accounts.erased_from(user) if user.deletion_requested_at else None
+        return accounts.erased_from(user) if user.deletion_requested_at else "-"
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Or staff could lock out who made them staff.

@@ -36,7 +36,7 @@ def clear_cache(timestamp: int) -> None:  # noqa: ARG001 -- as above
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL("DELETE FROM {} WHERE expires < %s").format(
-                sql.Identifier(settings.CACHES["default"]["LOCATION"])
+                sql.Identifier(str(settings.CACHES["default"]["LOCATION"]))
             ),
             [timezone.now()],
         )

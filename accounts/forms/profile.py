@@ -49,7 +49,8 @@ class ProfileForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         zone = UNKNOWN_ZONE if user.timezone == CHOSEN_UTC else user.timezone
-        super().__init__(*args, initial={"name": user.name, "timezone": zone}, **kwargs)
+        kwargs["initial"] = {"name": user.name, "timezone": zone}
+        super().__init__(*args, **kwargs)
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

@@ -283,7 +283,7 @@ def _blank(user: User, now: datetime) -> None:
     user.timezone = UNKNOWN_ZONE
     user.theme = User.Theme.SYSTEM
     user.sign_in_mail = User.SignInMail.NEW
-    user.last_login = None
+    user.last_login = user.password_set_at = user.password_used_at = None
     user.last_team = None
     user.is_active = user.is_staff = user.is_superuser = False
     user.erased_at = now

@@ -41,9 +41,7 @@ def personal_data(*, user: User, actor: Actor, now: datetime) -> dict[str, Any]:
         "teams": _teams(user),
         "invitations_sent": _invitations(user),
     }
-    answers: list[tuple[Any, dict[str, Any]]] = personal_data_asked.send(
-        sender=User, user=user, now=now
-    )
+    answers: list[tuple[Any, Any]] = personal_data_asked.send(sender=User, user=user, now=now)
     for _, answer in answers:
         copy |= answer
     return copy
@@ -70,7 +68,13 @@ def _rows(model: Any, user: User, *columns: str) -> list[dict[str, Any]]:
 def _methods(user: User) -> list[dict[str, Any]]:
     methods: list[dict[str, Any]] = []
     if user.has_usable_password():
-        methods.append({"method": "password"})
+        methods.append(
+            {
+                "method": "password",
+                "set_at": user.password_set_at,
+                "last_used_at": user.password_used_at,
+            }
+        )
     social = SocialAccount.objects.filter(user=user).order_by("pk")
     methods += [
         {

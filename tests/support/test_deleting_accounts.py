@@ -48,6 +48,7 @@ def test_support_starts_the_30_days_says_why_and_the_person_is_mailed(
     assert "Support was asked to delete your account" in last_mail().body
     event = audit.log(accounts.personal_team(person)).get(operation="DeleteAccount")
     assert (event.actor_kind, event.actor_label) == ("staff", staff.name)
+    assert event.after
     assert event.after["reason"] == "Lost her phone and her codes; ticket 17."
 
 
@@ -173,10 +174,8 @@ def test_the_admin_has_no_page_of_its_own_that_changes_a_password(
     new = "another-plain-sailing-7"
     form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
 
-    for answer in (
-        client.get(reverse(f"admin:{page}")),
-        client.post(reverse(f"admin:{page}"), form),
-    ):
+    url = reverse(f"admin:{page}")
+    for answer in (client.get(url), client.post(url, form)):
         assert answer.headers["Location"] == reverse("account_change_password")
     staff.refresh_from_db()
     assert staff.password == before
