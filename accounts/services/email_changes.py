@@ -7,7 +7,6 @@ from typing import Final
 
 from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
-from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -16,6 +15,7 @@ from accounts.actors import Actor
 from accounts.models import EmailChange, User
 from accounts.services.methods import drop_unconfirmed_password
 from accounts.services.people import announce
+from accounts.services.sessions import end_other_sessions
 
 UNDO_DAYS: Final = 7
 
@@ -152,8 +152,7 @@ def undo_email_change(*, change: EmailChange, actor: Actor, now: datetime) -> bo
     _move(user, change.from_email, UndoImpossibleError(change.from_email))
     # With this one all that came after it: they lead to addresses of whoever it was.
     later.update(undone_at=now)
-    for session in UserSession.objects.filter(user=user):
-        session.end()
+    end_other_sessions(user=user, current_key=None, actor=actor, now=now)
     announce(
         operation="UndoEmailChange",
         description=f"Changed the email back from {before} to {change.from_email}",

@@ -64,8 +64,9 @@ def begin_to_link(client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_the_question_is_asked_and_until_it_is_answered_nothing_happens(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     assertRedirects(come_back(client, X), QUESTION)
 
@@ -80,8 +81,9 @@ def test_the_question_is_asked_and_until_it_is_answered_nothing_happens(
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_linking_asks_for_a_sign_in_names_both_and_then_both_open_the_account(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     begin_to_link(client)
     assert "Then you are asked to link X to it" in text_of(client.get(TO_LINK))
@@ -112,8 +114,9 @@ def test_linking_asks_for_a_sign_in_names_both_and_then_both_open_the_account(
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_creating_makes_a_separate_account_with_the_same_address(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     come_back(client, X)
 
@@ -136,9 +139,8 @@ def test_creating_makes_a_separate_account_with_the_same_address(
 
 
 @pytest.mark.django_db
-def test_who_signs_in_and_keeps_them_apart_has_linked_nothing(
-    client: Client, person: User, x: OAuthServer
-) -> None:
+@pytest.mark.usefixtures("x")
+def test_who_signs_in_and_keeps_them_apart_has_linked_nothing(client: Client, person: User) -> None:
     begin_to_link(client)
     sign_in(client, person.email)
 
@@ -150,7 +152,8 @@ def test_who_signs_in_and_keeps_them_apart_has_linked_nothing(
 
 
 @pytest.mark.django_db
-def test_without_a_sign_in_there_is_nothing_to_confirm(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_without_a_sign_in_there_is_nothing_to_confirm(client: Client) -> None:
     begin_to_link(client)
 
     for answer in (client.get(LINK), client.post(LINK, {"answer": "link"})):
@@ -159,9 +162,8 @@ def test_without_a_sign_in_there_is_nothing_to_confirm(client: Client, x: OAuthS
 
 
 @pytest.mark.django_db
-def test_the_second_factor_of_the_account_comes_first(
-    client: Client, person: User, x: OAuthServer
-) -> None:
+@pytest.mark.usefixtures("x")
+def test_the_second_factor_of_the_account_comes_first(client: Client, person: User) -> None:
     TOTP.activate(person, generate_totp_secret())
     begin_to_link(client)
 
@@ -173,8 +175,9 @@ def test_the_second_factor_of_the_account_comes_first(
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_who_has_to_reset_the_password_on_the_way_is_asked_all_the_same(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     begin_to_link(client)
     client.post(reverse("account_reset_password"), {"email": person.email})
@@ -207,7 +210,8 @@ def test_an_account_that_signs_in_by_another_provider_can_be_linked_too(
 
 
 @pytest.mark.django_db
-def test_the_proof_has_to_be_recent(client: Browser, person: User, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_the_proof_has_to_be_recent(client: Browser, person: User) -> None:
     begin_to_link(client)
     kept = client.session["social_link"]
     client.force_login(person, age=16 * 60)
@@ -222,23 +226,24 @@ def test_the_proof_has_to_be_recent(client: Browser, person: User, x: OAuthServe
 
 
 @pytest.mark.django_db
-def test_after_an_hour_it_has_to_be_begun_again(
-    client: Client, person: User, x: OAuthServer
-) -> None:
+@pytest.mark.usefixtures("x")
+def test_after_an_hour_it_has_to_be_begun_again(client: Client, person: User) -> None:
     begin_to_link(client)
 
     with time_machine.travel(timezone.now() + timedelta(minutes=61)):
         assertRedirects(sign_in(client, person.email), LANDING, fetch_redirect_response=False)
         assertRedirects(client.get(LINK), METHODS)
 
-    come_back(client := Client(), X)  # type: ignore[assignment]
+    another = Client()
+    come_back(another, X)
     with time_machine.travel(timezone.now() + timedelta(minutes=61)):
-        assertRedirects(client.get(QUESTION), reverse("account_login"))
+        assertRedirects(another.get(QUESTION), reverse("account_login"))
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_what_is_linked_meanwhile_elsewhere_cannot_be_linked_again(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     begin_to_link(client)
     sign_in(client, person.email)
@@ -253,7 +258,8 @@ def test_what_is_linked_meanwhile_elsewhere_cannot_be_linked_again(
 
 
 @pytest.mark.django_db
-def test_creating_twice_makes_one_account(client: Client, person: User, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("person", "x")
+def test_creating_twice_makes_one_account(client: Client) -> None:
     come_back(client, X)
     session = dict(client.session)
     client.post(QUESTION, {"name": "Jack"})
@@ -262,7 +268,7 @@ def test_creating_twice_makes_one_account(client: Client, person: User, x: OAuth
     store = again.session
     store.update(session)
     store.save()
-    again.cookies["sessionid"] = store.session_key
+    again.cookies["sessionid"] = str(store.session_key)
 
     answer = again.post(QUESTION, {"name": "Jack"})
 
@@ -297,8 +303,9 @@ def test_an_unconfirmed_address_gets_no_question_whether_or_not_it_has_an_accoun
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("x")
 def test_a_provider_never_signs_in_to_an_account_because_of_its_address(
-    client: Client, person: User, x: OAuthServer
+    client: Client, person: User
 ) -> None:
     come_back(client, X)
 
@@ -327,7 +334,8 @@ def test_whoever_signed_up_with_a_strangers_address_gains_nothing(
 
 
 @pytest.mark.django_db
-def test_a_form_from_elsewhere_links_nothing(person: User, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_a_form_from_elsewhere_links_nothing(person: User) -> None:
     strict = Browser(enforce_csrf_checks=True)
     strict.force_login(person)
 

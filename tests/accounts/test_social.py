@@ -5,7 +5,8 @@ from threading import Event
 
 import pytest
 from allauth.account.models import EmailAddress
-from allauth.socialaccount.models import SocialAccount, SocialToken
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib.auth import SESSION_KEY
 from django.core import mail
 from django.test import Client
@@ -57,9 +58,8 @@ def oidc(settings: Settings, larkspur: Issuer) -> str:
 
 
 @pytest.mark.django_db
-def test_x_signs_up_somebody_new_with_the_name_and_the_confirmed_address(
-    client: Client, x: OAuthServer
-) -> None:
+@pytest.mark.usefixtures("x")
+def test_x_signs_up_somebody_new_with_the_name_and_the_confirmed_address(client: Client) -> None:
     answer = come_back(client, X, timezone="Europe/Berlin")
 
     assertRedirects(answer, LANDING, fetch_redirect_response=False)
@@ -202,9 +202,8 @@ def test_what_the_form_does_not_ask_for_cannot_be_sent(
 
 
 @pytest.mark.django_db
-def test_next_leads_to_the_page_one_came_from_and_nowhere_else(
-    client: Client, x: OAuthServer
-) -> None:
+@pytest.mark.usefixtures("x")
+def test_next_leads_to_the_page_one_came_from_and_nowhere_else(client: Client) -> None:
     assertRedirects(
         come_back(client, X, next="/account/"), "/account/", fetch_redirect_response=False
     )
@@ -229,7 +228,8 @@ def test_the_provider_is_given_the_public_address_whatever_host_was_asked(
 
 
 @pytest.mark.django_db
-def test_a_link_leaves_for_nowhere_but_a_form_does(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_a_link_leaves_for_nowhere_but_a_form_does(client: Client) -> None:
     page = client.get(reverse("social_begin", args=[X]) + "?scope=tweet.write&next=/account/")
 
     assert "http-equiv" not in page.content.decode()
@@ -258,8 +258,6 @@ def test_a_provider_that_is_switched_off_has_no_page(
 
 @pytest.mark.django_db
 def test_a_row_in_the_database_switches_no_provider_on(client: Client) -> None:
-    from allauth.socialaccount.models import SocialApp
-
     SocialApp.objects.create(provider="google", name="Google", client_id="1", secret="2")
 
     assert client.get(reverse("social_begin", args=["google"])).status_code == 404
@@ -270,7 +268,8 @@ def test_a_row_in_the_database_switches_no_provider_on(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_what_was_begun_in_another_browser_is_refused(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_what_was_begun_in_another_browser_is_refused(client: Client) -> None:
     """Or Eve could have Alice sign in to Eve's account without noticing, and fill it."""
     eves = agree(leave(Client(), X))
 
@@ -284,7 +283,8 @@ def test_what_was_begun_in_another_browser_is_refused(client: Client, x: OAuthSe
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("query", ["", "?code=1", "?state=1&code=1", "?state=&error=x"])
-def test_an_answer_nobody_asked_for_is_refused(client: Client, x: OAuthServer, query: str) -> None:
+@pytest.mark.usefixtures("x")
+def test_an_answer_nobody_asked_for_is_refused(client: Client, query: str) -> None:
     leave(client, X)
 
     page = client.get(reverse("social_callback", args=[X]) + query)
@@ -294,7 +294,8 @@ def test_an_answer_nobody_asked_for_is_refused(client: Client, x: OAuthServer, q
 
 
 @pytest.mark.django_db
-def test_an_answer_works_once(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_an_answer_works_once(client: Client) -> None:
     answer = agree(leave(client, X))
     client.get(answer)
     client.post(reverse("account_logout"))
@@ -304,7 +305,8 @@ def test_an_answer_works_once(client: Client, x: OAuthServer) -> None:
 
 
 @pytest.mark.django_db
-def test_the_session_gets_a_new_key(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_the_session_gets_a_new_key(client: Client) -> None:
     leave(client, X)
     before = client.session.session_key
 
@@ -382,7 +384,8 @@ def test_an_issuer_cannot_speak_for_another(client: Client, settings: Settings) 
 
 
 @pytest.mark.django_db
-def test_a_closed_account_opens_to_nobody(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_a_closed_account_opens_to_nobody(client: Client) -> None:
     come_back(client, X)
     User.objects.update(is_active=False)
     again = Client()
@@ -393,9 +396,8 @@ def test_a_closed_account_opens_to_nobody(client: Client, x: OAuthServer) -> Non
 
 
 @pytest.mark.django_db
-def test_a_second_factor_is_asked_for_after_the_provider(client: Client, x: OAuthServer) -> None:
-    from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
-
+@pytest.mark.usefixtures("x")
+def test_a_second_factor_is_asked_for_after_the_provider(client: Client) -> None:
     come_back(client, X)
     TOTP.activate(User.objects.get(), generate_totp_secret())
     again = Client()
@@ -406,14 +408,16 @@ def test_a_second_factor_is_asked_for_after_the_provider(client: Client, x: OAut
 
 
 @pytest.mark.django_db
-def test_a_flood_of_begun_sign_ins_is_turned_away(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_a_flood_of_begun_sign_ins_is_turned_away(client: Client) -> None:
     answers = [client.post(reverse("social_begin", args=[X])) for _ in range(31)]
 
     assert answers[-1].status_code == 429
 
 
 @pytest.mark.django_db
-def test_signing_in_with_a_password_is_not_disturbed(client: Client, x: OAuthServer) -> None:
+@pytest.mark.usefixtures("x")
+def test_signing_in_with_a_password_is_not_disturbed(client: Client) -> None:
     person = make_person()
 
     sign_in(client, person.email)

@@ -1,0 +1,452 @@
+"""Changing the e-mail: confirmed by the new address, told to the old one, which can undo it."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+import time_machine
+from allauth.account.models import EmailAddress
+from django.contrib.auth import SESSION_KEY
+from django.core import mail
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import Settings
+from pytest_django.asserts import assertRedirects
+
+from accounts import services as accounts
+from accounts.models import EmailChange, User
+from audit import services as audit
+from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign_up, text_of
+from tests.clients import Browser
+from tests.factories import PASSWORD
+
+EMAIL = "/account/email/"
+NEW = "alice.new@example.test"
+
+
+@pytest.fixture
+def person(client: Browser) -> User:
+    person = make_person()
+    client.force_login(person)
+    return person
+
+
+def mail_to(address: str) -> mail.EmailMessage:
+    return next(message for message in reversed(mail.outbox) if message.to == [address])
+
+
+def change(client: Client, email: str = NEW) -> None:
+    """Ask for the change, and confirm it by the mailed link in another browser."""
+    client.post(EMAIL, {"email": email})
+    Client().post(path_in(mail_to(email)))
+
+
+def undo_path(message: mail.EmailMessage) -> str:
+    found = re.search(r"/account/email/undo/\S+/", str(message.body))
+    assert found, message.body
+    return found[0]
+
+
+def addresses(user: User) -> list[tuple[str, bool]]:
+    rows = EmailAddress.objects.filter(user=user).order_by("pk")
+    return list(rows.values_list("email", "verified"))
+
+
+def event(user: User, operation: str) -> Any:
+    log = audit.log(accounts.personal_team(user))
+    return next(e for e in log if e.operation == operation)
+
+
+# --- Changing
+
+
+@pytest.mark.django_db
+def test_nothing_changes_until_the_new_address_confirms(client: Browser, person: User) -> None:
+    old = person.email
+
+    assertRedirects(client.post(EMAIL, {"email": NEW.upper()}), EMAIL)
+
+    person.refresh_from_db()
+    assert person.email == old
+    assert [message.to for message in mail.outbox] == [[NEW]]
+    assert "wants their account" in str(last_mail().body)
+    assert f"Waiting for {NEW}" in text_of(client.get(EMAIL))
+    signed_in = Client()
+    sign_in(signed_in, old)
+    assert signed_in.session[SESSION_KEY] == str(person.pk)
+    signed_in = Client()
+    sign_in(signed_in, NEW)
+    assert SESSION_KEY not in signed_in.session
+
+
+@pytest.mark.django_db
+def test_the_link_puts_the_new_address_in_the_place_of_the_old_one(
+    client: Browser, person: User
+) -> None:
+    old = person.email
+    client.post(EMAIL, {"email": NEW})
+    link = path_in(last_mail())
+    assert "wants their account" in text_of(Client().get(link))
+    assert old not in text_of(Client().get(link))
+
+    assertRedirects(client.post(link), "/team/default/", fetch_redirect_response=False)
+
+    person.refresh_from_db()
+    assert person.email == NEW
+    assert addresses(person) == [(NEW, True)]
+    changed = event(person, "ChangeEmail")
+    assert (changed.before, changed.after) == ({"email": old}, {"email": NEW})
+    told = mail_to(old)
+    assert f"from {old} to {NEW}" in str(told.body)
+    assert client.session[SESSION_KEY] == str(person.pk)
+    signed_in = Client()
+    sign_in(signed_in, NEW)
+    assert signed_in.session[SESSION_KEY] == str(person.pk)
+    assert Client().post(link).status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("person")
+def test_the_link_signs_nobody_in(client: Browser) -> None:
+    client.post(EMAIL, {"email": NEW})
+    elsewhere = Client()
+
+    elsewhere.post(path_in(last_mail()))
+
+    assert SESSION_KEY not in elsewhere.session
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("person")
+def test_the_form_answers_alike_whoever_has_the_address(client: Browser) -> None:
+    other = make_person()
+    free = Browser()
+    free.force_login(make_person())
+    free.get(EMAIL)
+    client.get(EMAIL)
+
+    with CaptureQueriesContext(connection) as of_unknown:
+        unknown = free.post(EMAIL, {"email": NEW})
+    with CaptureQueriesContext(connection) as of_known:
+        known = client.post(EMAIL, {"email": other.email})
+
+    assert (known.status_code, known.headers["Location"]) == (302, unknown.headers["Location"])
+    # As much work, too, so as much time.
+    assert len(of_known) == len(of_unknown)
+    said = [text_of(browser.get(EMAIL)) for browser in (client, free)]
+    own = [User.objects.get(pk=browser.session[SESSION_KEY]).email for browser in (client, free)]
+    assert other.email in said[0]
+    assert NEW in said[1]
+    plain = [
+        text.replace(asked, "asked").replace(email, "own")
+        for text, asked, email in zip(said, (other.email, NEW), own, strict=True)
+    ]
+    assert re.sub(r"/team/[-0-9a-f]+/", "", plain[0]) == re.sub(r"/team/[-0-9a-f]+/", "", plain[1])
+
+
+@pytest.mark.django_db
+def test_an_address_with_a_password_is_refused_only_to_who_reads_its_mail(
+    client: Browser, person: User
+) -> None:
+    old, other = person.email, make_person()
+    client.post(EMAIL, {"email": other.email})
+    elsewhere = Client()
+
+    elsewhere.post(path_in(mail_to(other.email)))
+
+    page = text_of(elsewhere.get(reverse("account_login")))
+    assert f"Another account with the email {other.email} has a password" in page
+    person.refresh_from_db()
+    assert person.email == old
+    assert f"Waiting for {other.email}" in text_of(client.get(EMAIL))
+
+
+@pytest.mark.django_db
+def test_two_accounts_may_share_an_address_while_one_has_a_password(client: Browser) -> None:
+    other = make_person()
+    user = User.objects.create_user("jack@example.test", None, name="Jack")
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    client.force_login(user)
+
+    change(client, other.email)
+
+    user.refresh_from_db()
+    assert user.email == other.email
+    signed_in = Client()
+    sign_in(signed_in, other.email)
+    assert signed_in.session[SESSION_KEY] == str(other.pk)
+
+
+@pytest.mark.django_db
+def test_who_signed_up_with_the_new_address_and_never_confirmed_it_stands_in_nobodys_way(
+    client: Browser, person: User
+) -> None:
+    sign_up(Client(), NEW, password="known-to-eve-1")
+    cache.clear()  # Or the second mail to this address would have to wait.
+
+    change(client)
+
+    person.refresh_from_db()
+    assert person.email == NEW
+    eve = Client()
+    sign_in(eve, NEW, "known-to-eve-1")
+    assert SESSION_KEY not in eve.session
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("email", ["", "x", "alice@", "alice@example", "a b@example.test"])
+@pytest.mark.usefixtures("person")
+def test_what_is_no_address_is_refused(client: Browser, email: str) -> None:
+    page = client.post(EMAIL, {"email": email})
+
+    assert page.status_code == 200
+    assert 'class="error"' in page.content.decode()
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db
+def test_the_address_that_one_has_is_refused(client: Browser, person: User) -> None:
+    page = client.post(EMAIL, {"email": person.email.upper()})
+
+    assert f"{person.email} is the email of this account already." in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_asking_again_replaces_what_was_asked_before(client: Browser, person: User) -> None:
+    client.post(EMAIL, {"email": NEW})
+    first = path_in(last_mail())
+    client.post(EMAIL, {"email": "other@example.test"})
+
+    assert Client().post(first).status_code == 404
+    assert [email for email, verified in addresses(person) if not verified] == [
+        "other@example.test"
+    ]
+
+
+@pytest.mark.django_db
+def test_it_can_be_called_off_and_then_the_link_is_dead(client: Browser, person: User) -> None:
+    client.post(EMAIL, {"email": NEW})
+    link = path_in(last_mail())
+
+    assertRedirects(client.post("/account/email/keep/"), EMAIL)
+
+    assert Client().post(link).status_code == 404
+    assert addresses(person) == [(person.email, True)]
+    assert "Waiting" not in text_of(client.get(EMAIL))
+    assertRedirects(client.post("/account/email/keep/"), EMAIL)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("person")
+def test_the_link_is_sent_again_but_not_within_three_minutes(client: Browser) -> None:
+    client.post(EMAIL, {"email": NEW})
+
+    page = client.post("/account/email/link/", follow=True)
+    assert "less than three minutes ago" in page.content.decode()
+    assert len(mail.outbox) == 1
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=4)):
+        page = client.post("/account/email/link/", follow=True)
+    assert f"We have mailed a link to {NEW}." in page.content.decode()
+    assert len(mail.outbox) == 2
+
+
+@pytest.mark.django_db
+def test_changing_needs_a_recent_proof_and_a_form_of_ours(person: User) -> None:
+    late = Browser()
+    late.force_login(person, age=16 * 60)
+    strict = Browser(enforce_csrf_checks=True)
+    strict.force_login(person)
+
+    answer = late.post(EMAIL, {"email": NEW})
+
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert strict.post(EMAIL, {"email": NEW}).status_code == 403
+    assert addresses(person) == [(person.email, True)]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("person")
+def test_no_mailed_link_carries_the_host_that_the_request_claims(
+    client: Browser, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+
+    client.post(EMAIL, {"email": NEW}, headers={"Host": "evil.test"})
+    Client().post(path_in(last_mail()), headers={"Host": "evil.test"})
+
+    assert len(mail.outbox) == 2
+    for message in mail.outbox:
+        assert isinstance(message, mail.EmailMultiAlternatives)
+        for text in (message.subject, message.body, message.alternatives[0][0]):
+            assert "evil.test" not in str(text)
+        assert settings.PUBLIC_URL in str(message.body)
+
+
+# --- Undoing
+
+
+@pytest.mark.django_db
+def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, person: User) -> None:
+    old = person.email
+    thief = Client()
+    sign_in(thief, old)
+    assert thief.get(EMAIL).status_code == 200
+    change(client)
+    link = undo_path(next(m for m in mail.outbox if "was changed" in m.subject))
+    page = text_of(Client().get(link))
+    assert old in page
+    assert NEW in page
+    person.refresh_from_db()
+    assert person.email == NEW  # Opening the link is not enough: mail scanners open links.
+
+    page = text_of(Client().post(link))
+
+    assert f"Your email is {old} again" in page
+    person.refresh_from_db()
+    assert person.email == old
+    assert addresses(person) == [(old, True)]
+    assert thief.get(EMAIL).status_code == 302
+    undone = event(person, "UndoEmailChange")
+    assert (undone.before, undone.after) == ({"email": NEW}, {"email": old})
+    assert "is the old one again" in mail_to(old).subject
+    sign_in(thief, NEW)
+    assert SESSION_KEY not in thief.session
+
+
+@pytest.mark.django_db
+def test_the_page_that_undid_it_mails_a_link_for_a_new_password(
+    client: Browser, person: User
+) -> None:
+    old = person.email
+    change(client)
+    owner = Client()
+    page = text_of(owner.post(undo_path(mail_to(old))))
+    assert f'name="email" value="{old}"' in page
+
+    owner.post(reverse("account_reset_password"), {"email": old})
+
+    assert mail_to(old).subject.startswith("Set a new password")
+
+
+@pytest.mark.django_db
+def test_the_link_undoes_once_and_for_seven_days(client: Browser, person: User) -> None:
+    old = person.email
+    change(client)
+    link = undo_path(mail_to(old))
+
+    with time_machine.travel(timezone.now() + timedelta(days=7, minutes=1)):
+        assert Client().post(link).status_code == 404
+    Client().post(link)
+    again = Client().post(link)
+
+    assert again.status_code == 404
+    assert "This link no longer works" in again.content.decode()
+    assert Client().get("/account/email/undo/made-up/").status_code == 404
+
+
+@pytest.mark.django_db
+def test_undoing_undoes_all_that_came_after(client: Browser, person: User) -> None:
+    """Or a thief who changed the address twice would change it back by the second link."""
+    old = person.email
+    change(client)
+    change(client, "thief@example.test")
+    of_thief = undo_path(mail_to(NEW))
+
+    Client().post(undo_path(mail_to(old)))
+
+    assert Client().post(of_thief).status_code == 404
+    person.refresh_from_db()
+    assert person.email == old
+
+
+@pytest.mark.django_db
+def test_undoing_forgets_a_change_that_waits(client: Browser, person: User) -> None:
+    old = person.email
+    change(client)
+    client.post(EMAIL, {"email": "thief@example.test"})
+    waiting = path_in(mail_to("thief@example.test"))
+
+    Client().post(undo_path(mail_to(old)))
+
+    assert Client().post(waiting).status_code == 404
+    assert addresses(person) == [(old, True)]
+
+
+@pytest.mark.django_db
+def test_a_thief_cannot_block_the_way_back_by_signing_up_with_the_old_address(
+    client: Browser, person: User
+) -> None:
+    old = person.email
+    change(client)
+    sign_up(Client(), old, password="known-to-eve-1")
+
+    Client().post(undo_path(next(m for m in mail.outbox if "was changed" in m.subject)))
+
+    person.refresh_from_db()
+    assert person.email == old
+    owner = Client()
+    sign_in(owner, old, PASSWORD)
+    assert owner.session[SESSION_KEY] == str(person.pk)
+
+
+@pytest.mark.django_db
+def test_where_somebody_confirmed_the_old_address_since_support_has_to_help(
+    client: Browser, person: User
+) -> None:
+    old = person.email
+    change(client)
+    link = undo_path(mail_to(old))
+    sign_up(Client(), old, password="quite-another-1")
+    Client().post(path_in(last_mail()))
+
+    page = Client().post(link)
+
+    assert page.status_code == 409
+    assert "By now another account" in page.content.decode()
+    person.refresh_from_db()
+    assert person.email == NEW
+
+
+@pytest.mark.django_db
+def test_only_the_digest_of_the_link_is_kept(client: Browser, person: User) -> None:
+    change(client)
+    token = undo_path(mail_to(person.email)).split("/")[-2]
+
+    row = EmailChange.objects.get()
+
+    assert token not in str(vars(row))
+    assert len(token) >= 43
+
+
+@pytest.mark.django_db(transaction=True)
+def test_undone_twice_at_once_it_is_undone_once() -> None:
+    cache.clear()
+    person = make_person()
+    old = person.email
+    browser = Browser()
+    browser.force_login(person)
+    change(browser)
+    link = undo_path(mail_to(old))
+    together = Barrier(2)
+
+    def race(_: int) -> int:
+        together.wait(timeout=20)
+        try:
+            return Client().post(link).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(race, range(2)))
+
+    assert set(answers) <= {200, 404}
+    team = accounts.personal_team(person)
+    assert [e.operation for e in audit.log(team)].count("UndoEmailChange") == 1

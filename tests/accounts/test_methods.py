@@ -1,0 +1,494 @@
+"""The page of sign-in methods: what is listed, added and removed, and never the last one."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth import SESSION_KEY
+from django.core import mail
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from pytest_django import Settings
+from pytest_django.asserts import assertRedirects
+
+from accounts import services as accounts
+from accounts.actors import Actor
+from accounts.models import User
+from audit import services as audit
+from tests.accounts.people import last_mail, make_person, sign_in, sign_up, text_of
+from tests.accounts.social import X, address_in, agree, come_back, jack, x_settings
+from tests.clients import Browser
+from tests.factories import NOON, PASSWORD
+from tests.providers.oauth import OAuthServer, oauth_server
+
+METHODS = "/account/methods/"
+REMOVE = "/account/methods/remove/"
+ADD = "/account/methods/add/"
+NEW = "quite-another-1"
+
+
+@pytest.fixture
+def x(settings: Settings) -> Iterator[OAuthServer]:
+    with oauth_server() as server:
+        server.people = jack()
+        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
+        yield server
+
+
+@pytest.fixture
+def person(client: Browser) -> User:
+    """Sign somebody in who has a password."""
+    person = make_person()
+    client.force_login(person)
+    return person
+
+
+def with_x(user: User, uid: str = "7", name: str = "@jack") -> SocialAccount:
+    account = SocialAccount(provider=X, uid=uid, extra_data={"name": name})
+    actor = Actor.for_user(user)
+    accounts.add_social_account(user=user, account=account, actor=actor, now=NOON)
+    mail.outbox.clear()
+    return SocialAccount.objects.get(uid=uid)
+
+
+def without_password(email: str = "jack@example.test") -> User:
+    user = User.objects.create_user(email, None, name="Jack")
+    EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+    with_x(user)
+    return user
+
+
+def ways(user: User) -> list[str]:
+    return accounts.names_of(accounts.methods_of(user))
+
+
+def event(user: User, operation: str) -> Any:
+    log = audit.log(accounts.personal_team(user))
+    return next(e for e in log if e.operation == operation)
+
+
+# --- Listing
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_the_page_lists_each_way_with_the_name_there(client: Browser, person: User) -> None:
+    with_x(person)
+
+    page = text_of(client.get(METHODS))
+
+    assert "Password" in page
+    assert "@jack" in page
+    assert "Add X" in page
+    assert "The only way" not in page
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_a_long_list_costs_no_more_queries_than_a_short_one(client: Browser, person: User) -> None:
+    with_x(person)
+    client.get(METHODS)
+    with CaptureQueriesContext(connection) as short:
+        client.get(METHODS)
+    for number in range(10):
+        with_x(person, uid=f"10{number}", name=f"@jack{number}")
+
+    with CaptureQueriesContext(connection) as long:
+        client.get(METHODS)
+
+    assert len(long) == len(short)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_the_last_use_is_that_of_each_way(client: Client) -> None:
+    person = make_person()
+    with_x(person)
+    SocialAccount.objects.update(last_login=NOON)
+
+    sign_in(client, person.email)
+
+    person.refresh_from_db()
+    password, by_x = accounts.methods_of(person)
+    assert password.used_at is not None
+    assert password.used_at > NOON
+    assert by_x.used_at == NOON
+
+    come_back(Client(), X)
+
+    assert accounts.methods_of(person)[1].used_at > password.used_at  # type: ignore[operator]
+
+
+# --- Adding
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_a_social_account_is_added_by_signing_in_to_it(client: Browser, person: User) -> None:
+    answer = client.get(agree(address_in(client.post(ADD, {"provider": X}))))
+
+    assertRedirects(answer, METHODS)
+    assert ways(person) == ["Password", "X as @jack"]
+    assert event(person, "AddSignInMethod").before == {"sign_in_methods": ["Password"]}
+    assert last_mail().to == [person.email]
+    assert "X as @jack signs in to your account" in last_mail().subject
+    assert "signs in with Password or X as @jack" in str(last_mail().body)
+    assert client.session[SESSION_KEY] == str(person.pk)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_adding_it_twice_adds_it_once(client: Browser, person: User) -> None:
+    for _ in range(2):
+        client.get(agree(address_in(client.post(ADD, {"provider": X}))))
+
+    assert ways(person) == ["Password", "X as @jack"]
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_what_signs_in_to_another_account_cannot_be_added(client: Browser, person: User) -> None:
+    other = without_password()
+
+    page = client.get(agree(address_in(client.post(ADD, {"provider": X}))), follow=True)
+
+    assert "X as @jack signs in to another account here." in page.content.decode()
+    assert ways(person) == ["Password"]
+    assert ways(other) == ["X as @jack"]
+
+
+@pytest.mark.django_db
+def test_adding_needs_a_recent_proof_and_a_form_of_ours(person: User, x: OAuthServer) -> None:
+    late = Browser()
+    late.force_login(person, age=16 * 60)
+    strict = Browser(enforce_csrf_checks=True)
+    strict.force_login(person)
+
+    answer = late.post(ADD, {"provider": X})
+
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert strict.post(ADD, {"provider": X}).status_code == 403
+    assert x.asked == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("person")
+def test_adding_what_is_switched_off_leads_back(client: Browser) -> None:
+    assertRedirects(client.post(ADD, {"provider": "google"}), METHODS)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_what_was_begun_by_one_person_is_not_added_to_another(
+    client: Browser, person: User
+) -> None:
+    """Or Eve could have Alice's account open to the account at X that is Eve's."""
+    eve = Browser()
+    eve.force_login(make_person())
+    answer = agree(address_in(eve.post(ADD, {"provider": X})))
+
+    page = client.get(answer)
+
+    assert page.status_code == 400
+    assert ways(person) == ["Password"]
+
+
+@pytest.mark.django_db
+def test_the_provider_of_the_account_is_a_proof_and_that_of_another_is_none(
+    client: Browser, x: OAuthServer
+) -> None:
+    user = without_password()
+    client.force_login(user, age=16 * 60)
+    late = client.post(REMOVE, {"method": "0"})
+    assert late.headers["Location"].startswith(reverse("account_reauthenticate"))
+    x.people = jack(id="8", username="other")
+
+    answer = come_back(client, X, process="redirect", next=METHODS)
+
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert "@other does not sign in to this account" in client.get(METHODS).content.decode()
+    assert client.post(REMOVE, {"method": "0"}).headers["Location"] != METHODS
+    x.people = jack()
+
+    answer = come_back(client, X, process="redirect", next=METHODS)
+
+    assertRedirects(answer, METHODS)
+    assertRedirects(client.post(REMOVE, {"method": "0"}), METHODS)
+    assert client.session[SESSION_KEY] == str(user.pk)
+
+
+# --- Removing
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_removing_asks_first_and_then_it_opens_nothing(client: Browser, person: User) -> None:
+    account = with_x(person)
+    question = text_of(client.get(f"{METHODS}?dialog=remove&method={account.pk}"))
+    assert "X as @jack does not sign in to this account from then on." in question
+
+    assertRedirects(client.post(REMOVE, {"method": account.pk}), METHODS)
+
+    assert ways(person) == ["Password"]
+    removed = event(person, "RemoveSignInMethod")
+    assert removed.before == {"sign_in_methods": ["Password", "X as @jack"]}
+    assert removed.after == {"sign_in_methods": ["Password"]}
+    assert "X as @jack was removed" in last_mail().subject
+    again = Client()
+    come_back(again, X)
+    assert again.session.get(SESSION_KEY) != str(person.pk)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_removing_the_password_ends_the_other_sessions(client: Browser, person: User) -> None:
+    with_x(person)
+    elsewhere = Browser()
+    elsewhere.force_login(person)
+
+    assertRedirects(client.post(REMOVE, {"method": "password"}), METHODS)
+
+    person.refresh_from_db()
+    assert ways(person) == ["X as @jack"]
+    assert client.get(METHODS).status_code == 200
+    assert elsewhere.get(METHODS).status_code == 302
+    assert event(person, "RemovePassword").after == {"sign_in_methods": ["X as @jack"]}
+    assert "has no password any more" in last_mail().subject
+    by_password = Client()
+    sign_in(by_password, person.email)
+    assert SESSION_KEY not in by_password.session
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["password", "social"])
+@pytest.mark.usefixtures("x")
+def test_the_last_way_cannot_be_removed(client: Browser, method: str) -> None:
+    user = make_person() if method == "password" else without_password()
+    client.force_login(user)
+    (last,) = accounts.methods_of(user)
+    asked = {"dialog": "remove", "method": last.account_id or "password"}
+    question = text_of(client.get(METHODS, asked))
+    assert "from then on" not in question
+    assert "The only way to sign in cannot be removed." in question
+
+    page = client.post(REMOVE, {"method": last.account_id or "password"}, follow=True)
+
+    assert f"{last} is the only way to sign in to this account." in page.content.decode()
+    assert accounts.methods_of(user) == [last]
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db
+def test_a_way_that_is_switched_off_does_not_count(client: Browser, person: User) -> None:
+    account = with_x(person)
+
+    page = client.post(REMOVE, {"method": "password"}, follow=True)
+
+    assert "Password is the only way" in page.content.decode()
+    assert "Switched off" in page.content.decode()
+    client.post(REMOVE, {"method": account.pk})
+    assert ways(person) == ["Password"]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_a_strangers_way_and_nonsense_remove_nothing(client: Browser, person: User) -> None:
+    with_x(person, uid="8", name="@alice")
+    theirs = SocialAccount.objects.get(user=without_password())
+
+    for method in (theirs.pk, "", "x", "-1", "9" * 30, "²"):
+        assertRedirects(client.post(REMOVE, {"method": method}), METHODS)
+
+    assert SocialAccount.objects.count() == 2
+    assert person.has_usable_password()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_removing_twice_is_as_good_as_once(client: Browser, person: User) -> None:
+    account = with_x(person)
+
+    for _ in range(2):
+        assertRedirects(client.post(REMOVE, {"method": account.pk}), METHODS)
+
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_removing_needs_a_recent_proof_and_a_form_of_ours(person: User) -> None:
+    account = with_x(person)
+    late = Browser()
+    late.force_login(person, age=16 * 60)
+    strict = Browser(enforce_csrf_checks=True)
+    strict.force_login(person)
+
+    answer = late.post(REMOVE, {"method": account.pk})
+
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert strict.post(REMOVE, {"method": account.pk}).status_code == 403
+    assert ways(person) == ["Password", "X as @jack"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("x")
+def test_of_two_ways_removed_at_once_one_stays() -> None:
+    cache.clear()
+    person = make_person()
+    account = with_x(person)
+    together = Barrier(2)
+
+    def race(method: object) -> None:
+        browser = Browser()
+        browser.force_login(person)
+        together.wait(timeout=20)
+        try:
+            browser.post(REMOVE, {"method": method})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(race, ["password", account.pk]))
+
+    assert len(accounts.methods_of(User.objects.get(pk=person.pk))) == 1
+
+
+# --- The password
+
+
+@pytest.mark.django_db
+def test_the_password_is_changed_by_who_knows_it_and_ends_the_other_sessions(
+    client: Browser, person: User
+) -> None:
+    elsewhere = Browser()
+    elsewhere.force_login(person)
+
+    answer = client.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
+
+    assertRedirects(answer, METHODS)
+    assert client.get(METHODS).status_code == 200
+    assert elsewhere.get(METHODS).status_code == 302
+    by_password = Client()
+    sign_in(by_password, person.email, NEW)
+    assert by_password.session[SESSION_KEY] == str(person.pk)
+    changed = event(person, "ChangePassword")
+    assert changed.before != changed.after
+    assert NEW not in str(changed.after)
+    assert any("was changed" in message.subject for message in mail.outbox)
+
+
+@pytest.mark.django_db
+def test_a_wrong_current_password_changes_nothing(client: Browser, person: User) -> None:
+    page = client.post("/account/password/", {"oldpassword": "wrong", "password1": NEW})
+
+    assert "This is not the current password." in page.content.decode()
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_an_account_without_a_password_sets_one(client: Browser) -> None:
+    user = without_password()
+    client.force_login(user)
+    assertRedirects(client.get("/account/password/"), "/account/password/set/")
+
+    answer = client.post("/account/password/set/", {"password1": NEW})
+
+    assertRedirects(answer, METHODS)
+    assert ways(User.objects.get()) == ["Password", "X as @jack"]
+    assert event(user, "SetPassword").before == {"sign_in_methods": ["X as @jack"]}
+    assert "has a password now" in last_mail().subject
+    by_password = Client()
+    sign_in(by_password, user.email, NEW)
+    assert by_password.session[SESSION_KEY] == str(user.pk)
+    assertRedirects(client.get("/account/password/set/"), "/account/password/")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_a_second_password_for_one_address_is_refused(client: Browser) -> None:
+    person = make_person()
+    user = without_password(person.email)
+    client.force_login(user)
+
+    page = client.post("/account/password/set/", {"password1": NEW})
+
+    assert f"Another account with the email {person.email} has a password" in text_of(page)
+    assert not User.objects.get(pk=user.pk).has_usable_password()
+    assert User.objects.get(pk=person.pk).check_password(PASSWORD)
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_who_signed_up_with_the_address_and_never_confirmed_it_stands_in_nobodys_way(
+    client: Browser,
+) -> None:
+    user = without_password()
+    sign_up(Client(), user.email, password="known-to-eve-1")
+    client.force_login(user)
+
+    assertRedirects(client.post("/account/password/set/", {"password1": NEW}), METHODS)
+
+    eve = Client()
+    sign_in(eve, user.email, "known-to-eve-1")
+    assert SESSION_KEY not in eve.session
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.usefixtures("x")
+def test_setting_a_password_needs_a_recent_proof_and_keeps_none_in_the_session(method: str) -> None:
+    late = Browser()
+    late.force_login(without_password(), age=16 * 60)
+
+    answer = getattr(late, method)("/account/password/set/", {"password1": NEW})
+
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert NEW not in str(dict(late.session))
+    assert not User.objects.get().has_usable_password()
+
+
+# --- Mails
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_a_reset_for_an_account_without_a_password_says_how_it_signs_in(client: Client) -> None:
+    user = without_password()
+
+    client.post(reverse("account_reset_password"), {"email": user.email})
+
+    body = str(last_mail().body)
+    assert "There is an account without a password. Sign in to it with X as @jack" in body
+
+
+@pytest.mark.django_db
+def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
+    client: Browser, person: User, x: OAuthServer
+) -> None:
+    other = without_password(person.email)
+    client.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
+    about_password = last_mail()
+    client.force_login(other)
+    x.people = jack(id="8", username="second")
+    client.get(agree(address_in(client.post(ADD, {"provider": X}))))
+    about_x = last_mail()
+
+    assert about_password.to == about_x.to == [person.email]
+    for message, says in (
+        (about_password, "signs in with Password."),
+        (about_x, "signs in with X as @jack or X as @second."),
+    ):
+        assert isinstance(message, mail.EmailMultiAlternatives)
+        assert says in str(message.body)
+        assert says in str(message.alternatives[0][0])
