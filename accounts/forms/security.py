@@ -189,6 +189,10 @@ class CredentialField(forms.JSONField):
         except RecursionError as error:  # Brackets within brackets.
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
 
+    def bound_data(self, data: Any, initial: Any) -> Any:  # noqa: ARG002 -- Django's
+        """Show no answer again: it is good for one question only."""
+        return None
+
 
 class CredentialForm(forms.Form):
     """Checks that answer, which no browser makes up but others may."""

@@ -261,7 +261,7 @@ def test_a_refused_passkey_says_so_at_the_door_and_keeps_where_one_was_going(
 ) -> None:
     options_of_door(client)
 
-    answer = client.post(DOOR, {"credential": "{}", "next": "/account/"}, follow=True)
+    answer = client.post(DOOR, {"credential": '{"id": 7}', "next": "/account/"}, follow=True)
 
     assert answer.redirect_chain[0][0] == "/accounts/login/?next=%2Faccount%2F"
     assert "This passkey does not open this account" in answer.content.decode()
