@@ -62,6 +62,24 @@ BEGIN
     END;
 END $$;
 
+-- The shape of a value without its texts.
+CREATE FUNCTION audit_json_blanked(value jsonb, pseudonym text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE jsonb_typeof(value)
+        WHEN 'string' THEN to_jsonb(pseudonym)
+        WHEN 'array' THEN (
+            SELECT coalesce(jsonb_agg(audit_json_blanked(item, pseudonym) ORDER BY place), '[]')
+            FROM jsonb_array_elements(value) WITH ORDINALITY AS items (item, place)
+        )
+        WHEN 'object' THEN (
+            SELECT coalesce(jsonb_object_agg(field, audit_json_blanked(item, pseudonym)), '{}')
+            FROM jsonb_each(value) AS items (field, item)
+        )
+        ELSE value
+    END;
+END $$;
+
 CREATE FUNCTION audit_event_redacted(
     event audit_auditevent, erasing jsonb
 ) RETURNS audit_auditevent LANGUAGE plpgsql STABLE AS $$
@@ -70,8 +88,8 @@ DECLARE
     pseudonym text := 'Deleted account ' || left(person, 8);
     is_own boolean := coalesce(event.user_id::text = person, false);
     is_about boolean := event.target_id = person;
-    is_theirs boolean := is_own OR is_about
-        OR coalesce(event.team_id::text = erasing ->> 'team', false);
+    is_at_home boolean := coalesce(event.team_id::text = erasing ->> 'team', false);
+    is_theirs boolean := is_own OR is_about OR is_at_home;
     -- Elsewhere a name may be another person's. An address that nobody else has is not.
     names text[] := CASE WHEN is_theirs THEN
         ARRAY(SELECT jsonb_array_elements_text(erasing -> 'names')) ELSE '{}' END;
@@ -83,6 +101,15 @@ BEGIN
         event.actor_label := pseudonym;
         event.ip := NULL;
         event.user_agent := '';
+    END IF;
+    IF is_own AND is_about AND is_at_home THEN
+        -- What they did with their account alone: names of devices and places, addresses that
+        -- they mistyped, and nothing of anybody else's. What it was and when is told without.
+        event.description := event.operation;
+        event.target_label := pseudonym;
+        event.before := audit_json_blanked(event.before, pseudonym);
+        event.after := audit_json_blanked(event.after, pseudonym);
+        RETURN event;
     END IF;
     event.description := audit_text_redacted(event.description, names, addresses, pseudonym);
     event.target_label := CASE WHEN is_about THEN pseudonym
@@ -116,6 +143,7 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 DROP FUNCTION audit_event_redacted(audit_auditevent, jsonb);
+DROP FUNCTION audit_json_blanked(jsonb, text);
 DROP FUNCTION audit_json_redacted(jsonb, text[], text[], text);
 DROP FUNCTION audit_text_redacted(text, text[], text[], text);
 DROP FUNCTION audit_words_replaced(text, text[], text, text, text);

@@ -362,11 +362,11 @@ def test_others_keep_their_names_and_addresses(person: User) -> None:
 @pytest.mark.parametrize("name", ["Al", "A.*b+ (c) [d] \\1 {e}^$|?", "Zoë Ünal", 'O\'Neill "q"'])
 def test_names_of_any_letters_are_replaced_as_whole_words(name: str) -> None:
     user = make_person(name)
-    accounts.announce(
+    audit.record(
+        team=accounts.personal_team(user),
+        actor=SYSTEM,
         operation="Note",
         description=f"{name}: Alice met ({name}).",
-        user=user,
-        actor=SYSTEM,
         now=NOON,
     )
     ask(user)
@@ -375,6 +375,30 @@ def test_names_of_any_letters_are_replaced_as_whole_words(name: str) -> None:
 
     event = AuditEvent.across_teams.get(operation="Note")
     assert event.description == f"{user.pseudonym}: Alice met ({user.pseudonym})."
+
+
+def test_of_what_they_did_with_their_account_only_what_and_when_is_kept(person: User) -> None:
+    accounts.announce(
+        operation="RenameSecondFactor",
+        description="Renamed a passkey to Mina's phone",
+        user=person,
+        before={"second_factors": ["Passkey Minas old phone", "Authenticator app"], "left": 3},
+        after={"sessions": [{"from": f"Quillham, {HOME_IP}"}], "is_new": True},
+        actor=acting(person),
+        now=NOON,
+    )
+    ask(person)
+
+    accounts.erase_due(now=DUE)
+
+    event = AuditEvent.across_teams.get(operation="RenameSecondFactor")
+    assert event.description == "RenameSecondFactor"
+    who = person.pseudonym
+    assert (event.before, event.after) == (
+        {"second_factors": [who, who], "left": 3},
+        {"sessions": [{"from": who}], "is_new": True},
+    )
+    assert found("Mina", HOME_IP) == set()
 
 
 # --- When
