@@ -16,6 +16,7 @@ from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
 from accounts.models import User
+from accounts.provider import GitHubConversation, GoogleConversation
 from audit import services as audit
 from console import providers
 from tests.accounts.people import last_mail, make_person, path_in, sign_in, text_of
@@ -29,7 +30,7 @@ from tests.accounts.social import (
     x_settings,
 )
 from tests.providers.issuer import Issuer, issuer
-from tests.providers.oauth import OAuthServer, oauth_server
+from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer, oauth_server
 
 LANDING = "/team/default/"
 ME = "/2/users/me"
@@ -424,3 +425,60 @@ def test_signing_in_with_a_password_is_not_disturbed(client: Client) -> None:
 
     person.refresh_from_db()
     assert person.password_used_at is not None
+
+
+# --- The others, at addresses of this machine
+
+
+@pytest.mark.django_db
+def test_github_is_asked_for_the_addresses_and_only_the_first_is_taken(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with oauth_server() as server:
+        app = {"name": "GitHub", "client_id": CLIENT_ID, "secret": CLIENT_SECRET}
+        settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
+        monkeypatch.setattr(GitHubConversation, "authorize_url", f"{server.url}/authorize")
+        monkeypatch.setattr(GitHubConversation, "access_token_url", f"{server.url}/token")
+        monkeypatch.setattr(GitHubConversation, "profile_url", f"{server.url}/user")
+        monkeypatch.setattr(GitHubConversation, "emails_url", f"{server.url}/user/emails")
+        server.people = {
+            "/user": {"id": 7, "login": "octo", "name": "Octo Larkspur", "email": None},
+            "/user/emails": [
+                {"email": "old@example.test", "primary": False, "verified": True},
+                {"email": "octo@example.test", "primary": True, "verified": True},
+            ],
+        }
+
+        come_back(client, "github")
+
+    user = User.objects.get(pk=client.session[SESSION_KEY])
+    assert (user.name, user.email) == ("Octo Larkspur", "octo@example.test")
+    assert EmailAddress.objects.get(user=user).email == user.email
+    assert accounts.names_of(accounts.methods_of(user)) == ["GitHub as octo"]
+
+
+@pytest.mark.django_db
+def test_google_says_who_it_is_and_whether_the_address_is_theirs(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with oauth_server() as server:
+        app = {"name": "Google", "client_id": CLIENT_ID, "secret": CLIENT_SECRET}
+        settings.SOCIALACCOUNT_PROVIDERS = {"google": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
+        monkeypatch.setattr(GoogleConversation, "authorize_url", f"{server.url}/authorize")
+        monkeypatch.setattr(GoogleConversation, "access_token_url", f"{server.url}/token")
+        monkeypatch.setattr(GoogleConversation, "identity_url", f"{server.url}/userinfo")
+        server.people = {
+            "/userinfo": {
+                "id": "7",
+                "email": "ada@example.test",
+                "verified_email": True,
+                "given_name": "Ada",
+                "family_name": "Lovelace",
+            }
+        }
+
+        come_back(client, "google")
+
+    user = User.objects.get(pk=client.session[SESSION_KEY])
+    assert (user.name, user.email) == ("Ada Lovelace", "ada@example.test")
+    assert accounts.names_of(accounts.methods_of(user)) == ["Google as ada@example.test"]
