@@ -76,8 +76,12 @@ def beyond_member(permissions: Collection[str]) -> list[Permission]:
 
 
 def in_words(permissions: Collection[str]) -> str:
-    """Say what single permissions add, to follow "may": "see usage and change billing"."""
-    return get_text_list([p.sentence for p in beyond_member(permissions)], "and")
+    """Say what single permissions add, to follow "may": "change billing, and see usage"."""
+    things: dict[str, list[str]] = {"change": [], "see": []}
+    for permission in beyond_member(permissions):
+        verb, thing = permission.sentence.split(maxsplit=1)
+        things[verb].append(thing)
+    return ", and ".join(f"{verb} {get_text_list(of, 'and')}" for verb, of in things.items() if of)
 
 
 def as_what(*, is_admin: bool, permissions: Collection[str]) -> str:

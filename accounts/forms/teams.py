@@ -95,7 +95,7 @@ class StandingForm(forms.Form):
         initial = {permission.area: str(permission) for permission in extra}
         if member:
             initial["role"] = member.role
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(*args, **kwargs | {"initial": initial})
         self.member = member
         roles = self.fields["role"]
         assert isinstance(roles, forms.ChoiceField)  # noqa: S101 -- as it says above

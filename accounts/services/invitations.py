@@ -221,8 +221,8 @@ def invitation_state(invitation: Invitation, *, now: datetime) -> InvitationStat
 
 def owns_address(user: User, email: str) -> bool:
     """Say whether an address is known to be the person's own."""
-    own = EmailAddress.objects.filter(user=user, verified=True)
-    return own.annotate(lowered=Lower("email")).filter(lowered=email.lower()).exists()
+    own = EmailAddress.objects.filter(user=user, verified=True).annotate(lowered=Lower("email"))
+    return bool(own.filter(lowered=email.lower()).exists())
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """What the tests of members, invitations and team settings share."""
 
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -26,6 +27,11 @@ def url(name: str, team: Team, *args: object) -> str:
 
 def send(client: Client, page: str, team: Team, /, *args: object, **form: str) -> HttpResponse:
     return client.post(url(page, team, *args), form)  # type: ignore[return-value]
+
+
+def html_of(message: EmailMessage) -> str:
+    assert isinstance(message, EmailMultiAlternatives)
+    return str(message.alternatives[0][0])
 
 
 def page_of(client: Client, team: Team, name: str = "members", **query: str) -> str:

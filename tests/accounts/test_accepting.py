@@ -77,8 +77,7 @@ def test_who_signs_in_comes_back_and_joins(team: Team, client: Client) -> None:
     person = make_person("Erin Vale")
     path = offer(team, person.email)
 
-    answer = sign_in(client, person.email, next=path)
-    assertRedirects(answer, path)
+    assertRedirects(sign_in(client, person.email, next=path), path)
     assert "Join team" in client.get(path).content.decode()
     assert not is_in(team, person)  # Nobody joins by looking.
     answer = client.post(path, follow=True)
@@ -112,13 +111,12 @@ def test_who_has_a_second_factor_comes_back_after_it(team: Team, client: Client)
     TOTP.activate(person, "JBSWY3DPEHPK3PXP")
     path = offer(team, person.email)
 
-    answer = sign_in(client, person.email, next=path)
-    assert urlsplit(answer.headers["Location"]).path == reverse("mfa_authenticate")
+    step = sign_in(client, person.email, next=path).headers["Location"]
+    assert urlsplit(step).path == reverse("mfa_authenticate")
     counter = next(iter(yield_hotp_counters_from_time()))
     code = format_hotp_value(hotp_value("JBSWY3DPEHPK3PXP", counter))
-    answer = client.post(answer.headers["Location"], {"code": code})
 
-    assertRedirects(answer, path)
+    assertRedirects(client.post(step, {"code": code}), path)
 
 
 def test_a_visitor_who_accepts_is_asked_to_sign_in_first(team: Team, client: Client) -> None:

@@ -1,6 +1,7 @@
 """A team is never left without an admin, nor joined twice, also by two requests at once."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -139,11 +140,13 @@ def test_a_team_that_is_deleted_while_somebody_joins_ends_without_members() -> N
         token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
 
         race(
-            lambda team=team, admin=admin: accounts.delete_team(
-                team=team, actor=Actor.for_user(admin), now=NOON
-            ),
-            lambda token=token, guest=guest: accounts.accept_invitation(
-                token=token, user=guest, actor=Actor.for_user(guest), now=NOON
+            partial(accounts.delete_team, team=team, actor=Actor.for_user(admin), now=NOON),
+            partial(
+                accounts.accept_invitation,
+                token=token,
+                user=guest,
+                actor=Actor.for_user(guest),
+                now=NOON,
             ),
         )
 

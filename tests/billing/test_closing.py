@@ -1,6 +1,7 @@
 """The end of a team's account: what has to be paid first, what is forfeited, and clean books."""
 
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -231,7 +232,7 @@ def test_a_payment_and_the_end_at_once_leave_no_money_in_a_closed_team() -> None
         team = make_team()
         purchase = begun(team)
 
-        race(lambda team=team: close(team), lambda purchase=purchase: pay(purchase))
+        race(partial(close, team), partial(pay, purchase))
 
         team.refresh_from_db()
         purchase.refresh_from_db()
@@ -249,12 +250,9 @@ def test_requests_and_the_end_at_once_leave_clean_books_and_no_charge_afterwards
         running = [hold(team, 100) for _ in range(5)]
 
         race(
-            lambda team=team: close(team),
-            *(
-                lambda request=request: billing.settle([settlement(request, 90)], now=LATER)
-                for request in running
-            ),
-            *(lambda team=team: hold(team, 100) for _ in range(5)),
+            partial(close, team),
+            *(partial(billing.settle, [settlement(each, 90)], now=LATER) for each in running),
+            *(partial(hold, team, 100) for _ in range(5)),
         )
 
         assert not Hold.of(team).filter(state=Hold.State.LIVE).exists()
