@@ -1,12 +1,15 @@
 """Where an address is, approximately: "Germany", or with a MaxMind file "Leeds, United Kingdom"."""
 
 import ipaddress
+import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+
+logger = logging.getLogger(__name__)
 
 Lookup = Callable[[str], str]
 
@@ -43,10 +46,18 @@ def _from_package() -> Lookup:
 def _from_maxmind(path: str) -> Lookup:
     import maxminddb  # noqa: PLC0415
 
-    reader = maxminddb.open_database(path)
+    # Nobody is kept from signing in because nobody knows where they are.
+    try:
+        reader = maxminddb.open_database(path)
+    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        logger.error("Places are not known: GEOIP_PATH=%r cannot be read. %s", path, error)  # noqa: TRY400
+        return lambda _: ""
 
     def find(ip: str) -> str:
-        found: Any = reader.get(ip) or {}
+        try:
+            found: Any = reader.get(ip) or {}
+        except (ValueError, maxminddb.InvalidDatabaseError):
+            return ""  # An IPv6 address, where the file knows IPv4 only.
         city = _english(found.get("city"))
         country = _english(found.get("country") or found.get("registered_country"))
         return ", ".join(part for part in (city, country) if part)

@@ -11,6 +11,7 @@ from allauth.account.forms import (
 )
 from allauth.account.models import EmailAddress
 from django import forms
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
@@ -65,6 +66,17 @@ class SignUpForm(SignupForm):
         dress(self.fields["name"], "Name", autocomplete="name", autofocus=True)
         dress(self.fields["email"], "Email")
         dress(self.fields["password1"], "Password", hint=PASSWORD_HINT)
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the password against the name, too; allauth knows only the email."""
+        cleaned: dict[str, Any] = super().clean()
+        person = User(name=cleaned.get("name", ""), email=cleaned.get("email", ""))
+        if "password1" in cleaned and "password1" not in self.errors:
+            try:
+                validate_password(cleaned["password1"], person)
+            except ValidationError as error:
+                self.add_error("password1", error)
+        return cleaned
 
     def validate_unique_email(self, value: str) -> str:
         self.account_already_exists = User.objects.with_password(value) is not None
