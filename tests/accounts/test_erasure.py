@@ -492,6 +492,29 @@ def test_who_restores_first_keeps_the_account_though_the_job_is_at_it_already() 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_restores_while_the_job_is_at_it_comes_too_late() -> None:
+    user = make_person()
+    ask(user)
+
+    def restore() -> str:
+        try:
+            accounts.restore(user=user, actor=SYSTEM, now=DUE)
+        except accounts.AlreadyErasedError as error:
+            return str(error)
+        finally:
+            connections.close_all()
+        return "restored"
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert accounts.erase_due(now=DUE) == 1
+            restoring = pool.submit(restore)
+            until(lambda: waiting() == 1, "the person to meet the lock")
+        assert "cannot be restored" in restoring.result()
+
+    assert not AuditEvent.across_teams.filter(operation="RestoreAccount").exists()
+
+
 def test_who_restores_too_late_is_told(client: Client) -> None:
     user = make_person()
     ask(user)
