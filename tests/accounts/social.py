@@ -6,11 +6,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from accounts import services as accounts
+from accounts.actors import Actor
+from accounts.models import User
+from audit import services as audit
 from console import providers
+from tests.factories import NOON
 from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer
 
 X = "twitter_oauth2"
@@ -65,3 +73,29 @@ def agree(address: str, sub: str | None = None) -> str:
 def come_back(client: Client, provider: str, sub: str | None = None, **form: str) -> HttpResponse:
     """Go to the provider, sign in there, and return how the console answers."""
     return client.get(agree(leave(client, provider, **form), sub))  # type: ignore[return-value]
+
+
+def with_x(user: User, uid: str = "7", name: str = "@jack") -> SocialAccount:
+    """Let an account at X sign in to this account."""
+    account = SocialAccount(provider=X, uid=uid, extra_data={"name": name})
+    accounts.add_social_account(user=user, account=account, actor=Actor.for_user(user), now=NOON)
+    mail.outbox.clear()
+    return SocialAccount.objects.get(uid=uid)
+
+
+def without_password(email: str = "jack@example.test") -> User:
+    """Make somebody who signs in with X alone."""
+    user = User.objects.create_user(email, None, name="Jack")
+    EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+    with_x(user)
+    return user
+
+
+def ways(user: User) -> list[str]:
+    return accounts.names_of(accounts.methods_of(user))
+
+
+def event(user: User, operation: str) -> Any:
+    """Find the newest event of a kind in the log of somebody's own team."""
+    log = audit.log(accounts.personal_team(user))
+    return next(e for e in log if e.operation == operation)
