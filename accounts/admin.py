@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
@@ -97,10 +96,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
 
     @admin.display(description="Sign-in methods")
     def sign_in_methods(self, user: User) -> str:
-        methods = ["Password"] if user.has_usable_password() else []
-        social = SocialAccount.objects.filter(user=user).order_by("pk")
-        methods += [account.provider for account in social]
-        return ", ".join(methods) or "None"
+        return ", ".join(accounts.names_of(accounts.methods_of(user))) or "None"
 
     @admin.display(description="Second factors")
     def second_factors(self, user: User) -> str:
