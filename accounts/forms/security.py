@@ -278,5 +278,5 @@ class SignInMailForm(forms.ModelForm[User]):
     class Meta:
         model = User
         fields = ("sign_in_mail",)
-        widgets = {"sign_in_mail": forms.RadioSelect()}
+        widgets = {"sign_in_mail": forms.RadioSelect(attrs={"class": "plain"})}
         labels = {"sign_in_mail": "Mail me"}
