@@ -165,7 +165,7 @@ class AccountAdapter(DefaultAccountAdapter):
         }
         if isinstance(user := context.get("user"), User):
             # With several accounts of one address, only this says which one a mail is about.
-            ours["sign_in_methods"] = accounts.names_of(accounts.methods_of(user))
+            ours["sign_in_methods"] = [way.phrase for way in accounts.methods_of(user)]
         elif template_prefix == "account/email/unknown_account":
             # None with a password, but whoever reads this mail may have others.
             others = accounts.people_with_email(email)

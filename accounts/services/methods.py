@@ -66,6 +66,11 @@ class SignInMethod:
     def __str__(self) -> str:
         return describe_method(self.provider, self.name)
 
+    @property
+    def phrase(self) -> str:
+        """To follow "signs in with"."""
+        return str(self) if self.account_id else "a password"
+
 
 def describe_method(provider: str, name: str) -> str:
     """Name a way to sign in so that two of one kind can be told apart."""

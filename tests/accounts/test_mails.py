@@ -56,8 +56,8 @@ def test_every_mail_is_ours_in_text_and_html_and_says_which_account(name: str) -
     text, html = str(message.body), str(message.alternatives[0][0])
     assert message.subject
     assert "\n" not in message.subject
-    assert "about the account of Ada & Bob that signs in with Password." in text
-    assert "about the account of Ada &amp; Bob that signs in with Password." in html
+    assert "about the account of Ada & Bob that signs in with a password." in text
+    assert "about the account of Ada &amp; Bob that signs in with a password." in html
     assert "prefers-color-scheme: dark" in html
     assert settings.SUPPORT_EMAIL in text
     # Nothing was forgotten to be filled in, and nothing came out in markup.

@@ -122,7 +122,7 @@ def test_a_social_account_is_added_by_signing_in_to_it(client: Browser, person: 
     assert event(person, "AddSignInMethod").before == {"sign_in_methods": ["Password"]}
     assert last_mail().to == [person.email]
     assert "X as @jack signs in to your account" in last_mail().subject
-    assert "signs in with Password or X as @jack" in str(last_mail().body)
+    assert "signs in with a password or X as @jack" in str(last_mail().body)
     assert client.session[SESSION_KEY] == str(person.pk)
 
 

@@ -169,7 +169,7 @@ def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
 
     assert about_password.to == about_x.to == [person.email]
     for message, says in (
-        (about_password, "signs in with Password."),
+        (about_password, "signs in with a password."),
         (about_x, "signs in with X as @jack or X as @second."),
     ):
         assert isinstance(message, mail.EmailMultiAlternatives)
