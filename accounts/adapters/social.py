@@ -67,7 +67,10 @@ class SocialAdapter(DefaultSocialAccountAdapter):
             return
         called = accounts.describe_method(login.provider.name, login.account.extra_data["name"])
         messages.error(request, f"{called} does not sign in to this account.")
-        raise ImmediateHttpResponse(redirect("account_reauthenticate"))
+        # Back to the page that asks, with what it keeps.
+        raise ImmediateHttpResponse(
+            redirect(login.get_redirect_url(request) or "account_reauthenticate")
+        )
 
     # --- It is new here
 
