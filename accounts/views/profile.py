@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from accounts import services as accounts
 from accounts.forms.profile import ProfileForm, zone_names
@@ -39,10 +39,16 @@ def _page(request: AccountRequest, form: ProfileForm) -> HttpResponse:
 
 
 @proof_required
-@require_GET
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def data(request: AccountRequest) -> HttpResponse:
-    """Hand the person everything that is kept about them, as one file."""
+    """Hand the person everything that is kept about them, as one file.
+
+    From a page of its own, so that who is asked for proof first lands on something to see: a file
+    alone would leave the browser at the question.
+    """
+    if request.method != "POST":
+        return render_page(request, "accounts/data.html", {})
     now = timezone.now()
     copy = accounts.personal_data(user=request.user, actor=actor_of(request), now=now)
     text = json.dumps(copy, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)
