@@ -196,7 +196,7 @@ def test_the_provider_of_the_account_is_a_proof_and_that_of_another_is_none(
 
     answer = come_back(client, X, process="redirect", next=METHODS)
 
-    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assertRedirects(answer, METHODS, fetch_redirect_response=False)
     assert "@other does not sign in to this account" in client.get(METHODS).content.decode()
     assert client.post(REMOVE, {"method": "0"}).headers["Location"] != METHODS
     x.people = jack()
@@ -342,3 +342,21 @@ def test_of_two_ways_removed_at_once_one_stays() -> None:
         list(pool.map(race, ["password", account.pk]))
 
     assert len(accounts.methods_of(User.objects.get(pk=person.pk))) == 1
+
+
+@pytest.mark.django_db
+def test_what_was_asked_for_is_done_after_the_proof_at_the_provider(
+    client: Browser, x: OAuthServer
+) -> None:
+    user = without_password()
+    second = with_x(user, uid="8", name="@second")
+    client.force_login(user, age=16 * 60)
+    asked = client.post(REMOVE, {"method": second.pk}).headers["Location"]
+    assert "Confirm with X" in text_of(client.get(asked))
+    x.people = jack()
+
+    back = come_back(client, X, process="redirect", next=asked)
+    page = client.get(back.headers["Location"], follow=True)
+
+    assert "X as @second does not sign in to this account any more." in page.content.decode()
+    assert ways(user) == ["X as @jack"]
