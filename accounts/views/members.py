@@ -24,6 +24,8 @@ from accounts.rules import Permission
 from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
 
 PAGE_SIZE = 50
+# How its fields are known on the page, where the form to invite people has the same.
+CHANGE_ID = "change_%s"
 
 
 @team_view(Permission.TEAM_READ, operation="ListMembers")
@@ -32,7 +34,7 @@ def members(request: TeamRequest) -> HttpResponse:
     """List who is in the team; `?dialog=change&member=<id>` asks about one of them."""
     dialog, member = request.GET.get("dialog"), _asked_about(request)
     if member and dialog == "change":
-        form = StandingForm(giver=request.membership, member=member)
+        form = StandingForm(giver=request.membership, member=member, auto_id=CHANGE_ID)
         return _page(request, change_form=form)
     return _page(request, removing=member if dialog == "remove" else None)
 
@@ -73,7 +75,7 @@ def invite(request: TeamRequest) -> HttpResponse:
 def update(request: TeamRequest, user_id: UUID) -> HttpResponse:
     user = _user_or_404(user_id)
     member = Membership.objects.filter(team=request.team, user=user).first()
-    form = StandingForm(request.POST, giver=request.membership, member=member)
+    form = StandingForm(request.POST, giver=request.membership, member=member, auto_id=CHANGE_ID)
     if not form.is_valid():
         return _page(request, change_form=form)
     try:

@@ -297,6 +297,13 @@ def test_the_dialog_offers_what_its_reader_can_give(team: Team, alice: User, bob
     assert for_deputy.count('name="audit"') == 1
 
 
+def test_no_two_fields_of_the_page_have_one_id(team: Team, alice: User, bob: User) -> None:
+    page = page_of(browser_of(alice), team, dialog="change", member=str(bob.pk))
+
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
 def test_what_an_admin_gave_only_who_has_it_takes_away(team: Team, bob: User) -> None:
     Membership.objects.filter(user=bob, team=team).update(extra_permissions=["audit:read"])
     deputy = make_member(team, extra=[Permission.TEAM_WRITE])

@@ -1,9 +1,11 @@
 """A team's settings: its name, and what ends when it is deleted."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
@@ -87,6 +89,15 @@ def test_a_member_sees_the_settings_and_changes_none(team: Team, bob: User) -> N
     assert "Leave team" in page
     for words in ("Save name", "Delete team", "Require a second factor"):
         assert words not in page
+
+
+def test_no_two_elements_of_the_page_have_one_id(team: Team, alice: User) -> None:
+    TOTP.activate(alice, "JBSWY3DPEHPK3PXP")
+
+    page = page_of(browser_of(alice), team, "settings", dialog="mfa")
+
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
 
 
 # --- Deleting
