@@ -12,7 +12,6 @@ from allauth.mfa.webauthn.internal.auth import WebAuthn
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
-from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import (
     AttestationObject,
@@ -21,6 +20,8 @@ from fido2.webauthn import (
 )
 
 from accounts.models import User
+
+Flag = AuthenticatorData.FLAG
 
 
 def code_of(secret: str, ahead: int = 0) -> str:
@@ -46,9 +47,12 @@ class SecurityKey:
         self._secret = ec.generate_private_key(ec.SECP256R1())
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
-        public = ES256.from_cryptography_key(self._secret.public_key())
+        numbers = self._secret.public_key().public_numbers()
+        point = {-2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
+        public = {1: 2, 3: -7, -1: 1} | point  # An ES256 key on P-256, as RFC 9053 numbers it.
         attested = AttestedCredentialData.create(b"\0" * 16, self.id, public)
-        data = AuthenticatorData.create(self.host, 0b1000101, 0, bytes(attested))
+        flags = Flag.UP | Flag.UV | Flag.AT
+        data = AuthenticatorData.create(self.host, flags, 0, bytes(attested))
         attestation = AttestationObject.create("none", data, {})
         client_data = self._client_data("webauthn.create", options)
         response = {
@@ -58,7 +62,8 @@ class SecurityKey:
         return self._credential(response) | {"clientExtensionResults": {"credProps": {"rk": True}}}
 
     def get(self, options: dict[str, Any], *, verified: bool = True) -> dict[str, Any]:
-        data = AuthenticatorData.create(self.host, 0b101 if verified else 0b1, 0)
+        flags = Flag.UP | Flag.UV if verified else Flag.UP
+        data = AuthenticatorData.create(self.host, flags, 0)
         client_data = self._client_data("webauthn.get", options)
         signed = bytes(data) + hashlib.sha256(client_data).digest()
         response = {

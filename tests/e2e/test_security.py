@@ -45,7 +45,7 @@ def sign_in(page: Page, email: str) -> None:
 
 
 def code_of(secret: str, ahead: int = 0) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + ahead))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + ahead)))
 
 
 def set_up_app(page: Page) -> tuple[str, list[str]]:
