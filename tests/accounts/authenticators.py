@@ -50,7 +50,7 @@ class SecurityKey:
         numbers = self._secret.public_key().public_numbers()
         point = {-2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
         public = {1: 2, 3: -7, -1: 1} | point  # An ES256 key on P-256, as RFC 9053 numbers it.
-        attested = AttestedCredentialData.create(b"\0" * 16, self.id, public)
+        attested = AttestedCredentialData.create(b"\0" * 16, self.id, public)  # type: ignore[arg-type]
         flags = Flag.UP | Flag.UV | Flag.AT
         data = AuthenticatorData.create(self.host, flags, 0, bytes(attested))
         attestation = AttestationObject.create("none", data, {})
