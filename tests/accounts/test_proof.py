@@ -2,13 +2,13 @@
 
 import threading
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import uuid4
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
@@ -18,9 +18,12 @@ from accounts import services as accounts
 from accounts.models import Team, User
 from accounts.proof import KEPT, KEPT_AT_MOST, KEPT_CHARACTERS
 from api_keys.models import ApiKey
+from audit import services as audit
+from tests.accounts.authenticators import add_key
 from tests.accounts.people import make_person, sign_in
 from tests.clients import Browser
 from tests.factories import PASSWORD, make_admin, make_team
+from tests.servers import until
 
 PROVE = "/account/security/prove/"
 HOUR = 3600
@@ -272,29 +275,41 @@ def test_a_session_keeps_only_so_much(stale: Browser, team: Team) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_requests_at_once_do_it_once(stale: Browser, team: Team) -> None:
-    asked = stale.post(create_url(team), key_form())
+def test_two_requests_at_once_do_it_once(stale: Browser, person: User) -> None:
+    add_key(person)
+    asked = stale.post(reverse("mfa_generate_recovery_codes"))
     address = prove(stale, asked).headers["Location"]
-    answers: list[int] = []
-    barrier = threading.Barrier(2)
+    answers: list[str] = []
 
     def resume() -> None:
         browser = Browser()
         browser.cookies = stale.cookies
-        barrier.wait()
         try:
-            answers.append(browser.get(address).status_code)
+            answers.append(browser.get(address).headers["Location"])
         finally:
             connection.close()
 
     threads = [threading.Thread(target=resume) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    with transaction.atomic():  # Whoever makes codes has to wait for this row.
+        User.objects.select_for_update().get(pk=person.pk)
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) + _waiting() == 2, "both requests to get as far as they can")
     for thread in threads:
         thread.join()
 
-    assert sorted(answers) == [200, 302]
-    assert ApiKey.of(team).count() == 1
+    assert sorted(answers) == ["/account/security/codes/", "/team/default/"]
+    log = audit.log(accounts.personal_team(person))
+    assert [event.operation for event in log].count("MakeRecoveryCodes") == 1
+
+
+def _waiting() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 # --- What is not kept
@@ -343,8 +358,6 @@ def test_a_form_of_another_site_is_not_led_back_to(stale: Browser, team: Team, h
 
 
 def _query(**parameters: str) -> str:
-    from urllib.parse import urlencode  # noqa: PLC0415
-
     return urlencode(parameters)
 
 

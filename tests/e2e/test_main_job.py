@@ -31,7 +31,7 @@ def staff(
         page.goto("/admin/")
         page.get_by_label("Email").fill(world["staff"]["email"])
         page.get_by_label("Password").fill(world["staff"]["password"])
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         yield page
 
 

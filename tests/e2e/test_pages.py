@@ -54,7 +54,7 @@ def sign_in(page: Page, world: dict[str, Any]) -> None:
     page.goto("/")
     page.get_by_label("Email").fill(world["admin"]["email"])
     page.get_by_label("Password").fill(world["admin"]["password"])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
