@@ -61,9 +61,11 @@ def with_reading(permissions: frozenset[Permission]) -> frozenset[Permission]:
     return permissions | readable
 
 
+# Usage and the log are for reading: nobody can change what was used, or what was done.
+OPENS_NOTHING: Final = frozenset({Permission.USAGE_WRITE, Permission.AUDIT_WRITE})
 # What a member may be given on top of the role, by area, weakest first.
 SINGLE_PERMISSIONS: Final = {
-    area: tuple(permission for permission in permissions if permission not in MEMBER_PERMISSIONS)
+    area: tuple(p for p in permissions if p not in MEMBER_PERMISSIONS | OPENS_NOTHING)
     for area, permissions in groupby(Permission, key=lambda permission: permission.area)
     if not MEMBER_PERMISSIONS.issuperset({Permission(f"{area}:write")})
 }

@@ -262,11 +262,12 @@ def test_a_form_carries_nothing_but_the_role_and_the_permissions(
 
 
 def test_who_may_change_the_team_gives_what_they_have_and_no_more(team: Team, bob: User) -> None:
-    deputy = make_member(team, extra=[Permission.TEAM_WRITE, Permission.USAGE_READ], name="Dina")
+    held = [Permission.TEAM_WRITE, Permission.USAGE_READ]
+    deputy = make_member(team, extra=held, name="Dina")
     client, change = browser_of(deputy), url("members_update", team, bob.pk)
 
     given = client.post(change, {"role": "member", "usage": "usage:read"})
-    beyond = client.post(change, {"role": "member", "usage": "usage:write"})
+    beyond = client.post(change, {"role": "member", "audit": "audit:read"})
     billing = client.post(
         change, {"role": "member", "usage": "usage:read", "billing": "billing:read"}
     )
@@ -274,7 +275,7 @@ def test_who_may_change_the_team_gives_what_they_have_and_no_more(team: Team, bo
 
     assert given.status_code == 302
     assert [a.status_code for a in (beyond, billing, admin)] == [403, 403, 403]
-    assert "You have no permission to change usage." in beyond.content.decode()
+    assert "You have no permission to see the audit log." in beyond.content.decode()
     assert "You have no permission to see billing." in billing.content.decode()
     assert "Only an admin of the team can make somebody an admin" in admin.content.decode()
     assert standing(team, bob) == (Role.MEMBER, ["usage:read"])
@@ -288,13 +289,21 @@ def test_the_dialog_offers_what_its_reader_can_give(team: Team, alice: User, bob
     for_deputy = page_of(browser_of(deputy), team, **asked).partition('id="change"')[2]
     for_alice = page_of(browser_of(alice), team, **asked).partition('id="change"')[2]
 
-    for value in ("admin", "billing:read", "usage:write"):
+    for value in ("admin", "billing:read", "billing:write"):
         assert f'value="{value}"' in for_alice
         assert f'value="{value}"' not in for_deputy
     assert 'value="usage:read"' in for_deputy
     # What they cannot take away stays chosen, and cannot be unchosen.
     assert re.search(r'value="audit:read"[^>]* checked', for_deputy)
     assert for_deputy.count('name="audit"') == 1
+
+
+def test_no_permission_is_offered_that_opens_nothing(team: Team, alice: User, bob: User) -> None:
+    page = page_of(browser_of(alice), team, dialog="change", member=str(bob.pk))
+
+    assert 'value="team:write"' in page
+    for value in ("usage:write", "audit:write"):
+        assert f'value="{value}"' not in page
 
 
 def test_no_two_fields_of_the_page_have_one_id(team: Team, alice: User, bob: User) -> None:
