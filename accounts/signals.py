@@ -7,9 +7,9 @@ team_page_opened = Signal()
 # A person changed something that accounts owns.
 # operation, team: Team | None, actor, description, target, before: dict, after: dict, now.
 #
-# CreateTeam carries the new team. What a person does with their account alone (SignUp,
-# ConfirmEmail, SignIn, SignOut, ResetPassword) carries their personal team, so that they find it
-# in a log of their own and their colleagues do not. Failed attempts to sign in are not announced:
+# CreateTeam carries the new team. What a person does with their account alone (SignIn, ChangeEmail,
+# AddFactor and the like) carries their personal team, so that they find it in a log of their own
+# and their colleagues do not. Failed attempts to sign in are not announced:
 # nobody is known then whose team could be told.
 account_changed = Signal()
 
@@ -35,5 +35,5 @@ person_erased = Signal()
 
 # --- For the person's own copy of their data. user, now.
 #
-# A receiver answers with a dict of JSON: {"API keys": [...]}.
+# A receiver answers with a dict of JSON: {"api_keys": [...]}.
 personal_data_asked = Signal()

@@ -1,7 +1,6 @@
 """The addresses of accounts. Of allauth's pages only those that we have dressed are listed.
 
-Its own list would open pages that nobody here has looked at: changing e-mails, adding second
-factors, social sign-in.
+Its own list would open pages that nobody here has looked at, and that know nothing of our rules.
 """
 
 from allauth.account import views as allauth

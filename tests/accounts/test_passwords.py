@@ -1,7 +1,4 @@
-"""Passwords that are refused, each with its reason, and how long it may take to say so."""
-
-import time
-from contextlib import suppress
+"""Passwords that are refused, each with its reason, and those that are taken."""
 
 import pytest
 from django.contrib.auth.password_validation import validate_password
@@ -9,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import User
+from accounts.passwords import READ_AT_MOST
 from tests.accounts.people import sign_up
 
 ALICE = User(name="Alice Larkspur", email="alice.fen@example.test")
@@ -29,7 +27,7 @@ ALICE = User(name="Alice Larkspur", email="alice.fen@example.test")
         ("1994-03-01", "made of a date"),
         ("alicelarkspur", "your name"),
         ("Larkspur2026!", "your name"),
-        ("alice.fen@example.test", "similar to the email"),
+        ("alice.fen@example.test", "your email"),
         ("consoleconsole", "repeats"),
         ("x" * 1001, "at most 1000 characters"),
     ],
@@ -55,17 +53,11 @@ def test_what_is_hard_to_guess_is_taken(password: str) -> None:
     validate_password(password, ALICE)
 
 
-@pytest.mark.parametrize(
-    "password",
-    ["4@8({[<369&#!1/|0$5+7%2" * 4, "({[<4@691!|$5+7" * 60, "a" * 900, "\x00" * 100, "1990" * 200],
-)
-def test_no_password_keeps_the_console_busy(password: str) -> None:
-    started = time.process_time()
+def test_only_the_beginning_is_read_so_that_no_password_keeps_the_console_busy() -> None:
+    validate_password("7f!Qz2#vLm9-plain-sailing" + "({[<4@691!|$5+7" * 60, ALICE)
 
-    with suppress(ValidationError):
-        validate_password(password, ALICE)
-
-    assert time.process_time() - started < 3
+    with pytest.raises(ValidationError, match="repeats the same"):
+        validate_password("a" * READ_AT_MOST + "7f!Qz2#vLm9-plain-sailing", ALICE)
 
 
 @pytest.mark.django_db
