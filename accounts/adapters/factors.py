@@ -15,6 +15,7 @@ class FactorAdapter(DefaultMFAAdapter):
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "The code is not right, or it was used already.",
         "incorrect_key": "This passkey does not open this account, or the page was open too long.",
+        "second_step_only": "This passkey is a second step only. Sign in with your password first.",
     }
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:

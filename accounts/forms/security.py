@@ -18,6 +18,7 @@ from allauth.mfa.webauthn.forms import (
 from django import forms
 from django.core.cache import cache
 
+from accounts.ceremonies import Ceremony, is_asked
 from accounts.forms.fields import dress
 from accounts.models import User
 from accounts.services import factors
@@ -198,9 +199,12 @@ class CredentialForm(forms.Form):
     """Checks that answer, which no browser makes up but others may."""
 
     credential = CredentialField()
+    ceremony: Ceremony | None = None  # Which question it has to answer; a new key answers none.
 
     def clean_credential(self) -> Any:
         if not isinstance(self.cleaned_data["credential"], dict):
+            raise get_mfa_adapter().validation_error("incorrect_key")
+        if self.ceremony and not is_asked(self.ceremony):
             raise get_mfa_adapter().validation_error("incorrect_key")
         clean = getattr(super(), "clean_credential", None)
         return _in_our_words(clean) if clean else self.cleaned_data["credential"]
@@ -260,13 +264,25 @@ class RenameKeyForm(forms.Form):
 class SecondStepKeyForm(CredentialForm, AuthenticateWebAuthnForm):
     """The second step of signing in, by a key."""
 
+    ceremony = Ceremony.SECOND_STEP
+
 
 class KeyProofForm(CredentialForm, ReauthenticateWebAuthnForm):
     """A key, to prove who one is."""
 
+    ceremony = Ceremony.PROOF
+
 
 class KeySignInForm(CredentialForm, LoginWebAuthnForm):
-    """A passkey, to sign in with it alone."""
+    """A passkey, to sign in with it alone. It stands for two factors: it has to see its person."""
+
+    ceremony = Ceremony.SIGN_IN
+
+    def clean_credential(self) -> Any:
+        key = super().clean_credential()
+        if not factors.signs_in_alone(key):
+            raise get_mfa_adapter().validation_error("second_step_only")
+        return key
 
 
 # --- Settings ---------------------------------------------------------------------------------

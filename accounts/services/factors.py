@@ -29,6 +29,9 @@ from accounts.services.sessions import end_other_sessions
 Type: Final = Authenticator.Type
 # Where the number of the last code that an app was good for is kept, beside its secret.
 LAST_COUNTER: Final = "last_counter"
+# Whether a key signs in without a password: what the person chose. What the browser says of the
+# key itself is something else, as many make every key fit for that.
+ALONE: Final = "alone"
 MAX_KEYS: Final = 20
 
 
@@ -90,6 +93,11 @@ def teams_that_ask(user: User) -> list[Team]:
     return [membership.team for membership in strict.order_by("team__name", "team_id")]
 
 
+def signs_in_alone(key: Authenticator) -> bool:
+    """Say whether its person wants the key to open the account without a password."""
+    return bool(key.data.get(ALONE))
+
+
 def name_of(factor: Authenticator) -> str:
     match factor.type:
         case Type.TOTP:
@@ -118,12 +126,15 @@ def add_app(*, hand: Hand, secret: str, counter: int) -> None:
 
 
 @transaction.atomic
-def add_key(*, hand: Hand, name: str, credential: dict[str, Any]) -> None:
-    """Add a passkey or security key that has answered. Raises FactorError."""
+def add_key(*, hand: Hand, name: str, credential: dict[str, Any], alone: bool) -> None:
+    """Add a passkey or security key that has answered; it may sign in alone. Raises FactorError."""
     before = _locked(hand.user)
     if len(before.keys) >= MAX_KEYS:
         raise FactorError(f"There are {MAX_KEYS} passkeys already. Remove one that you do not use.")
-    _added(hand, before, WebAuthn.add(hand.user, name, credential).instance)
+    key = WebAuthn.add(hand.user, name, credential).instance
+    key.data[ALONE] = alone
+    key.save(update_fields=["data"])
+    _added(hand, before, key)
 
 
 @transaction.atomic

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from allauth.mfa.webauthn.internal.auth import begin_authentication
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.base import AuthProcess
@@ -12,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts.ceremonies import Ceremony, ask
 from accounts.forms.security import CodeProofForm, KeyProofForm, PasswordProofForm
 from accounts.proof import on_this_site, recently_proven, waits, way_on
 from accounts.services import factors
@@ -42,7 +42,7 @@ def reauthenticate(request: AccountRequest) -> HttpResponse:
         "providers": _providers(request),
         "process": AuthProcess.REDIRECT,
         # Made last, since it takes the place of the one that was just answered.
-        "key_options": begin_authentication(request.user) if "credential" in forms else None,
+        "key_options": ask(Ceremony.PROOF, request.user) if "credential" in forms else None,
     }
     return render_page(request, "account/reauthenticate.html", context)
 

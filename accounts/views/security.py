@@ -16,13 +16,14 @@ from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.ceremonies import Ceremony, assign
 from accounts.devices import Factor
 from accounts.forms.security import AddAppForm, AddKeyForm, RenameKeyForm, SignInMailForm
 from accounts.models import User
@@ -97,7 +98,10 @@ def add_key(request: AccountRequest) -> HttpResponse:
         name = form.cleaned_data["name"]
         try:
             factors.add_key(
-                hand=_hand(request), name=name, credential=form.cleaned_data["credential"]
+                hand=_hand(request),
+                name=name,
+                credential=form.cleaned_data["credential"],
+                alone=form.cleaned_data["passwordless"],
             )
         except factors.FactorError as error:
             messages.warning(request, str(error))
@@ -252,6 +256,7 @@ class SecondStep(AuthenticateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
+        assign(Ceremony.SECOND_STEP)
         has = factors.factors_of(self.stage.login.user)
         return context | {"has": has, "trust_days": settings.MFA_TRUST_COOKIE_AGE.days}
 
@@ -264,6 +269,12 @@ class SecondStep(AuthenticateView):
 
 class KeySignIn(LoginWebAuthnView):
     """Signing in with a passkey alone. The page of the password asks for it by passkeys.js."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        if isinstance(response, JsonResponse):  # The question; anybody else is led to the door.
+            assign(Ceremony.SIGN_IN)
+        return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
         for error in form.errors.get("credential", []):

@@ -20,6 +20,7 @@ from fido2.webauthn import (
 )
 
 from accounts.models import User
+from accounts.services.factors import ALONE
 
 Flag = AuthenticatorData.FLAG
 
@@ -85,11 +86,13 @@ class SecurityKey:
         }
 
 
-def add_key(user: User, name: str = "Laptop", **origin: str) -> SecurityKey:
-    """Give the person a key that was added earlier."""
+def add_key(user: User, name: str = "Laptop", *, alone: bool = True, **origin: str) -> SecurityKey:
+    """Give the person a key that was added earlier, to sign in with it alone or not."""
     key = SecurityKey(user, **origin)
     options = {"publicKey": {"challenge": websafe_encode(secrets.token_bytes(32))}}
-    WebAuthn.add(user, name, key.create(options))
+    added = WebAuthn.add(user, name, key.create(options)).instance
+    added.data[ALONE] = alone
+    added.save()
     return key
 
 

@@ -78,7 +78,9 @@ def test_a_key_is_added_with_recovery_codes_mail_and_a_line_in_the_log(
 
     assertRedirects(answer, "/account/security/codes/", fetch_redirect_response=False)
     assert factor_types(person) == {"webauthn", "recovery_codes"}
-    assert "My laptop" in client.get("/account/security/").content.decode()
+    listed = client.get("/account/security/").content.decode()
+    assert "My laptop" in listed
+    assert "Signs in alone" in listed
     assert mail.outbox[-1].subject == "A second factor was added to your account at Console"
     assert "Passkey My laptop was added" in mail.outbox[-1].body
     event = next(
@@ -179,6 +181,55 @@ def test_a_key_that_did_not_see_its_person_does_not_sign_in_alone(
     client.post(DOOR, {"credential": json.dumps(key.get(options_of_door(client), verified=False))})
 
     assert SESSION_KEY not in client.session
+
+
+def test_an_answer_is_good_for_the_question_it_was_given_to_only(person: User) -> None:
+    key, halfway, other = add_key(person), Browser(), make_person()
+    add_key(other)
+    sign_in(halfway, other.email)
+    options = options_in(halfway.get(SECOND_STEP))
+    halfway.get(reverse("account_signup"))  # Which forgets the sign-in, and not the question.
+    for verified in (True, False):
+        answer = json.dumps(key.get(options, verified=verified))
+        halfway.post(DOOR, {"credential": answer})
+        assert SESSION_KEY not in halfway.session
+
+    stranger = Browser()
+    answer = json.dumps(key.get(options_of_door(stranger)))
+    sign_in(stranger, person.email)
+    stranger.post(SECOND_STEP, {"credential": answer})
+    assert SESSION_KEY not in stranger.session
+
+    stale = Browser()
+    stale.force_login(person, age=3600)
+    options = options_in(stale.get(PROVE))
+    session = stale.session
+    session["mfa.webauthn.state"] |= {"ceremony": "second-step"}
+    session.save()
+    stale.post(PROVE, {"credential": json.dumps(key.get(options))})
+    assert stale.get(ADD).status_code == 302
+
+
+def test_a_key_that_was_not_added_for_it_does_not_sign_in_alone(
+    client: Client, person: User
+) -> None:
+    client.force_login(person)
+    key = SecurityKey(person)
+    credential = json.dumps(key.create(options_in(client.get(ADD))))
+    client.post(ADD, {"name": "Blue key", "credential": credential})
+    assert "Signs in alone" not in client.get("/account/security/").content.decode()
+    visitor = Browser()
+
+    answer = visitor.post(
+        DOOR, {"credential": json.dumps(key.get(options_of_door(visitor)))}, follow=True
+    )
+
+    assert SESSION_KEY not in visitor.session
+    assert "This passkey is a second step only." in answer.content.decode()
+    sign_in(visitor, person.email)
+    options = options_in(visitor.get(SECOND_STEP))
+    visitor.post(SECOND_STEP, {"credential": json.dumps(key.get(options))})
+    assert is_verified(visitor)
 
 
 def test_a_key_opens_no_other_account(client: Client, person: User) -> None:
