@@ -63,7 +63,12 @@ class AccountAdapter(DefaultAccountAdapter):
         return saved
 
     def set_password(self, user: User, password: str) -> None:
-        accounts.keep_password(user=user, password=password, now=timezone.now())
+        accounts.keep_password(
+            user=user,
+            password=password,
+            actor=actor_of(self.request, user),
+            now=timezone.now(),
+        )
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
         return reverse("accounts:methods")
@@ -87,7 +92,7 @@ class AccountAdapter(DefaultAccountAdapter):
         actor = actor_of(request, address.user)
         try:
             accounts.change_email(address=address, actor=actor, now=timezone.now())
-        except accounts.EmailTakenError as error:
+        except (accounts.ChangeForgottenError, accounts.EmailTakenError) as error:
             messages.error(request, str(error))
             return False
         messages.success(request, f"The email of your account is {address.email} now.")

@@ -14,14 +14,12 @@ from accounts.services.deletion import (
 )
 from accounts.services.email_changes import (
     UNDO_DAYS,
+    ChangeForgottenError,
     EmailTakenError,
     UndoImpossibleError,
     ask_for_email,
     change_email,
     change_to_undo,
-    forget_pending_email,
-    is_change,
-    pending_email,
     undo_email_change,
 )
 from accounts.services.invitations import (
@@ -71,6 +69,7 @@ from accounts.services.methods import (
 from accounts.services.people import (
     NewStaff,
     add_person,
+from accounts.services.pending_emails import forget_pending_email, is_change, pending_email
     add_staff,
     announce,
     announce_standing,
@@ -109,6 +108,7 @@ __all__ = [
     "InvitationState",
     "KnownAs",
     "LastAdminError",
+    "ChangeForgottenError",
     "LastMethodError",
     "MethodTakenError",
     "NewStaff",

@@ -40,14 +40,19 @@ class UndoImpossibleError(Exception):
         )
 
 
-def pending_email(user: User) -> EmailAddress | None:
-    """Find the address that the account changes to once it is confirmed."""
-    return EmailAddress.objects.filter(user=user, verified=False).order_by("pk").last()
+class ChangeForgottenError(Exception):
+    """The change was called off while its link was being followed."""
+
+    def __init__(self) -> None:
+        super().__init__("This change of email was called off. Ask for it again.")
 
 
 @transaction.atomic
 def ask_for_email(*, user: User, email: str, actor: Actor, now: datetime) -> EmailAddress:
-    """Note which address the account shall change to, in place of one noted before."""
+    """Note which address the account shall change to, in place of one noted before.
+
+    The address that there is hears of it now, while nothing is lost yet.
+    """
     _locked(user)
     EmailAddress.objects.filter(user=user, verified=False).delete()
     address = EmailAddress.objects.create(user=user, email=email.lower())
@@ -60,42 +65,21 @@ def ask_for_email(*, user: User, email: str, actor: Actor, now: datetime) -> Ema
         actor=actor,
         now=now,
     )
-    return address
-
-
-@transaction.atomic
-def forget_pending_email(*, user: User, actor: Actor, now: datetime) -> str | None:
-    """Keep the address that there is; return the one that is not changed to any more."""
-    _locked(user)
-    pending = pending_email(user)
-    if pending is None:
-        return None
-    kept_from: str = pending.email
-    pending.delete()
-    announce(
-        operation="CancelEmailChange",
-        description=f"Did not change the email to {kept_from}",
-        user=user,
-        before={"email": user.email, "waits_for_confirmation": kept_from},
-        after={"email": user.email},
-        actor=actor,
-        now=now,
+    get_adapter().send_notification_mail(
+        "accounts/email/email_change_asked", user, {"to_email": address.email}
     )
-    return kept_from
-
-
-def is_change(address: EmailAddress) -> bool:
-    """Say whether confirming it takes the place of an address that is confirmed already."""
-    return bool(EmailAddress.objects.filter(user=address.user, verified=True).exists())
+    return address
 
 
 @transaction.atomic
 def change_email(*, address: EmailAddress, actor: Actor, now: datetime) -> None:
     """Put a newly confirmed address in the place of the old one, and tell the old one.
 
-    Raises EmailTakenError.
+    Raises ChangeForgottenError and EmailTakenError.
     """
     user = _locked(address.user)
+    if not EmailAddress.objects.filter(pk=address.pk).exists():
+        raise ChangeForgottenError
     before = user.email
     _move(user, address.email, EmailTakenError(address.email))
     token = secrets.token_urlsafe(32)

@@ -16,6 +16,8 @@ from django.db.models.functions import Lower
 
 from accounts.actors import Actor
 from accounts.models import HAS_PASSWORD, User
+from accounts.services.factors import factors_of
+from accounts.services.pending_emails import forget_pending_email
 from accounts.services.people import announce
 
 # What those are called whose way is switched off.
@@ -206,13 +208,14 @@ def remove_password(*, user: User, actor: Actor, now: datetime) -> bool:
 @transaction.atomic
 def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> None:
     """Give the account a first password. Raises PasswordTakenError."""
+    forget_pending_email(user=user, actor=actor, now=now)
     before = methods_of(_locked(user))
     drop_unconfirmed_password(user.email, keep=user)
     if (holder := User.objects.with_password(user.email)) and holder.pk != user.pk:
         raise PasswordTakenError(user.email)
     try:
         with transaction.atomic():
-            keep_password(user=user, password=password, now=now)
+            keep_password(user=user, password=password, actor=actor, now=now)
     except IntegrityError as error:  # The other account was quicker.
         user.set_unusable_password()
         raise PasswordTakenError(user.email) from error
@@ -223,7 +226,7 @@ def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> N
 def change_password(*, user: User, password: str, actor: Actor, now: datetime) -> None:
     """Put another password in the place of the one that there is."""
     before = {"password_set_at": _readable(_locked(user).password_set_at)}
-    keep_password(user=user, password=password, now=now)
+    keep_password(user=user, password=password, actor=actor, now=now)
     announce(
         operation="ChangePassword",
         description="Changed the password",
@@ -235,7 +238,9 @@ def change_password(*, user: User, password: str, actor: Actor, now: datetime) -
     )
 
 
-def keep_password(*, user: User, password: str, now: datetime) -> None:
+@transaction.atomic
+def keep_password(*, user: User, password: str, actor: Actor, now: datetime) -> None:
+    """Let this password open the account, and no mail link that somebody else asked for."""
     user.set_password(password)
     user.password_set_at, user.password_used_at = now, None
     user.save(update_fields=["password", "password_set_at", "password_used_at"])
@@ -247,6 +252,7 @@ def drop_unconfirmed_password(email: str, *, keep: User) -> None:
     Such an account opens nothing; but only one account per address has a password, so it would
     stand in the way of whoever reads the mail. Anybody can sign up with somebody else's address.
     """
+    forget_pending_email(user=user, actor=actor, now=now)
     same = User.objects.alias(lowered=Lower("email")).filter(HAS_PASSWORD, lowered=email.lower())
     confirmed = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     never = same.filter(~Exists(confirmed)).exclude(pk=keep.pk)

@@ -15,6 +15,7 @@ from django.utils.crypto import constant_time_compare
 from accounts.actors import Actor
 from accounts.models import User
 from accounts.places import place_of
+from accounts.services.pending_emails import forget_pending_email
 from accounts.services.people import announce
 from accounts.user_agents import device_of
 
@@ -87,8 +88,13 @@ def end_session(*, user: User, session_id: int, actor: Actor, now: datetime) -> 
     return session
 
 
+@transaction.atomic
 def end_other_sessions(*, user: User, current_key: str | None, actor: Actor, now: datetime) -> int:
-    """Sign the person out everywhere but here, and say in how many places that was."""
+    """Sign the person out everywhere but here, and say in how many places that was.
+
+    A change of email that waits is called off: somebody there may have asked for it.
+    """
+    forget_pending_email(user=user, actor=actor, now=now)
     found = sessions_of(user, current_key=current_key, now=now)
     others = [session for session in found if not session.is_current]
     _end(user, others, actor, now)

@@ -21,9 +21,11 @@ from pytest_django import Settings
 from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
+from accounts.actors import Actor
 from accounts.models import EmailChange, User
 from audit import services as audit
 from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign_up, text_of
+from tests.accounts.social import X, with_x
 from tests.clients import Browser
 from tests.factories import PASSWORD
 
@@ -75,7 +77,7 @@ def test_nothing_changes_until_the_new_address_confirms(client: Browser, person:
 
     person.refresh_from_db()
     assert person.email == old
-    assert [message.to for message in mail.outbox] == [[NEW]]
+    assert [message.to for message in mail.outbox] == [[old], [NEW]]
     assert "wants their account" in str(last_mail().body)
     assert f"Waiting for {NEW}" in text_of(client.get(EMAIL))
     signed_in = Client()
@@ -110,6 +112,73 @@ def test_the_link_puts_the_new_address_in_the_place_of_the_old_one(
     sign_in(signed_in, NEW)
     assert signed_in.session[SESSION_KEY] == str(person.pk)
     assert Client().post(link).status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_old_address_is_told_as_soon_as_a_change_is_asked_for(
+    client: Browser, person: User
+) -> None:
+    client.post(EMAIL, {"email": NEW})
+
+    told = mail_to(person.email)
+    assert "asked to change the email" in told.subject
+    assert f"from {person.email} to {NEW}" in str(told.body)
+    assert "/account/sessions/" in str(told.body)
+
+
+@pytest.mark.django_db
+def test_a_new_password_calls_off_a_change_that_a_thief_asked_for(person: User) -> None:
+    old, thief, owner = person.email, Browser(), Client()
+    thief.force_login(person)
+    thief.post(EMAIL, {"email": NEW})
+    link = path_in(mail_to(NEW))
+    owner.post(reverse("account_reset_password"), {"email": old})
+    form = owner.get(path_in(mail_to(old)), follow=True)
+
+    owner.post(form.request["PATH_INFO"], {"password1": "kangaroo-violin-basalt"})
+
+    assert owner.session[SESSION_KEY] == str(person.pk)
+    assert Client().post(link).status_code == 404
+    person.refresh_from_db()
+    assert person.email == old
+    assert addresses(person) == [(old, True)]
+    assert event(person, "CancelEmailChange").before["waits_for_confirmation"] == NEW
+
+
+@pytest.mark.django_db
+def test_whatever_puts_a_thief_out_calls_off_the_change_that_the_thief_asked_for(
+    client: Browser, person: User, settings: Settings
+) -> None:
+    app = {"name": "X", "client_id": "x", "secret": "x"}
+    settings.SOCIALACCOUNT_PROVIDERS = {X: {"APPS": [app]}}
+    with_x(person)
+    new = {"oldpassword": PASSWORD, "password1": "kangaroo-violin-basalt"}
+    for path, form in (
+        ("/account/sessions/end/", {}),
+        ("/account/password/", new),
+        ("/account/methods/remove/", {"method": "password"}),
+        ("/account/password/set/", {"password1": PASSWORD}),
+    ):
+        client.post(EMAIL, {"email": NEW})
+        assert (NEW, False) in addresses(person)
+
+        client.post(path, form)
+
+        assert addresses(person) == [(person.email, True)], path
+
+
+@pytest.mark.django_db
+def test_a_change_that_is_called_off_while_its_link_is_followed_does_not_happen(
+    person: User,
+) -> None:
+    actor = Actor.for_user(person)
+    address = accounts.ask_for_email(user=person, email=NEW, actor=actor, now=timezone.now())
+    accounts.forget_pending_email(user=person, actor=actor, now=timezone.now())
+
+    with pytest.raises(accounts.ChangeForgottenError):
+        accounts.change_email(address=address, actor=actor, now=timezone.now())
+
+    assert addresses(person) == [(person.email, True)]
 
 
 @pytest.mark.django_db
@@ -250,12 +319,12 @@ def test_the_link_is_sent_again_but_not_within_three_minutes(client: Browser) ->
 
     page = client.post("/account/email/link/", follow=True)
     assert "less than three minutes ago" in page.content.decode()
-    assert len(mail.outbox) == 1
+    assert [m.to for m in mail.outbox].count([NEW]) == 1
 
     with time_machine.travel(timezone.now() + timedelta(minutes=4)):
         page = client.post("/account/email/link/", follow=True)
     assert f"We have mailed a link to {NEW}." in page.content.decode()
-    assert len(mail.outbox) == 2
+    assert [m.to for m in mail.outbox].count([NEW]) == 2
 
 
 @pytest.mark.django_db
@@ -282,7 +351,7 @@ def test_no_mailed_link_carries_the_host_that_the_request_claims(
     client.post(EMAIL, {"email": NEW}, headers={"Host": "evil.test"})
     Client().post(path_in(last_mail()), headers={"Host": "evil.test"})
 
-    assert len(mail.outbox) == 2
+    assert len(mail.outbox) == 3
     for message in mail.outbox:
         assert isinstance(message, mail.EmailMultiAlternatives)
         for text in (message.subject, message.body, message.alternatives[0][0]):
