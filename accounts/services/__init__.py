@@ -66,10 +66,10 @@ from accounts.services.methods import (
     remove_social_account,
     set_password,
 )
+from accounts.services.pending_emails import forget_pending_email, is_change, pending_email
 from accounts.services.people import (
     NewStaff,
     add_person,
-from accounts.services.pending_emails import forget_pending_email, is_change, pending_email
     add_staff,
     announce,
     announce_standing,
@@ -101,6 +101,7 @@ __all__ = [
     "UNDO_DAYS",
     "AlreadyErasedError",
     "AlreadyMemberError",
+    "ChangeForgottenError",
     "EmailTakenError",
     "ErasureError",
     "FactorNeededError",
@@ -108,7 +109,6 @@ __all__ = [
     "InvitationState",
     "KnownAs",
     "LastAdminError",
-    "ChangeForgottenError",
     "LastMethodError",
     "MethodTakenError",
     "NewStaff",

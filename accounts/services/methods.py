@@ -200,6 +200,7 @@ def remove_password(*, user: User, actor: Actor, now: datetime) -> bool:
     user.set_unusable_password()
     user.password_set_at = user.password_used_at = None
     user.save(update_fields=["password", "password_set_at", "password_used_at"])
+    forget_pending_email(user=user, actor=actor, now=now)
     _tell(user, "RemovePassword", "Removed the password", before, actor, now)
     _mail("accounts/email/password_removed", user, {})
     return True
@@ -208,7 +209,6 @@ def remove_password(*, user: User, actor: Actor, now: datetime) -> bool:
 @transaction.atomic
 def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> None:
     """Give the account a first password. Raises PasswordTakenError."""
-    forget_pending_email(user=user, actor=actor, now=now)
     before = methods_of(_locked(user))
     drop_unconfirmed_password(user.email, keep=user)
     if (holder := User.objects.with_password(user.email)) and holder.pk != user.pk:
@@ -244,6 +244,7 @@ def keep_password(*, user: User, password: str, actor: Actor, now: datetime) -> 
     user.set_password(password)
     user.password_set_at, user.password_used_at = now, None
     user.save(update_fields=["password", "password_set_at", "password_used_at"])
+    forget_pending_email(user=user, actor=actor, now=now)
 
 
 def drop_unconfirmed_password(email: str, *, keep: User) -> None:
@@ -252,7 +253,6 @@ def drop_unconfirmed_password(email: str, *, keep: User) -> None:
     Such an account opens nothing; but only one account per address has a password, so it would
     stand in the way of whoever reads the mail. Anybody can sign up with somebody else's address.
     """
-    forget_pending_email(user=user, actor=actor, now=now)
     same = User.objects.alias(lowered=Lower("email")).filter(HAS_PASSWORD, lowered=email.lower())
     confirmed = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     never = same.filter(~Exists(confirmed)).exclude(pk=keep.pk)

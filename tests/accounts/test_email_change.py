@@ -123,7 +123,7 @@ def test_the_old_address_is_told_as_soon_as_a_change_is_asked_for(
     told = mail_to(person.email)
     assert "asked to change the email" in told.subject
     assert f"from {person.email} to {NEW}" in str(told.body)
-    assert "/account/sessions/" in str(told.body)
+    assert "calls the change off" in str(told.body)
 
 
 @pytest.mark.django_db
