@@ -22,6 +22,7 @@ from accounts.services.sign_ins import note_sign_in
 from accounts.web import actor_of, address_of
 
 TRUST_STAGE = "allauth.mfa.stages.TrustStage"
+OUR_STAGES = {"allauth.mfa.stages.AuthenticateStage": "accounts.stages.SecondStepStage"}
 
 
 class PasswordBackend(AuthenticationBackend):
@@ -117,7 +118,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_login_stages(self) -> list[str]:
         """Leave out the page that asks whether to trust the browser: the second step asks that."""
-        return [stage for stage in super().get_login_stages() if stage != TRUST_STAGE]
+        stages = [stage for stage in super().get_login_stages() if stage != TRUST_STAGE]
+        return [OUR_STAGES.get(stage, stage) for stage in stages]
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Lead to the question first that somebody signed in for."""

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import django_otp
 from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.internal.decorators import login_stage_required
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.views import AuthenticateView
 from allauth.mfa.internal.flows.trust import trust_browser
@@ -16,10 +17,11 @@ from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -29,6 +31,7 @@ from accounts.forms.security import AddAppForm, AddKeyForm, RenameKeyForm, SignI
 from accounts.models import User
 from accounts.proof import on_this_site
 from accounts.services import factors, sign_ins
+from accounts.stages import SecondStepStage
 from accounts.web import AccountRequest, actor_of, proof_required, render_page
 
 Type: Final = Authenticator.Type
@@ -251,8 +254,23 @@ def sign_in_mail(request: AccountRequest) -> HttpResponse:
 # --- Doors ------------------------------------------------------------------------------------
 
 
+@method_decorator(
+    login_stage_required(stage=SecondStepStage.key, redirect_urlname="account_login"),
+    name="dispatch",
+)
 class SecondStep(AuthenticateView):
     """The second step of signing in: a code or a key, and whether to ask for it here again."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        stage: SecondStepStage = request._login_stage  # type: ignore[attr-defined]  # noqa: SLF001 -- allauth's
+        if not stage.still_counts():
+            messages.warning(
+                request, "The account has changed since you began to sign in. Start again."
+            )
+            door: HttpResponse = stage.abort()
+            return door
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)

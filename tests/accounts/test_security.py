@@ -230,6 +230,35 @@ def hand(person: User, session_key: str | None = None) -> factors.Hand:
     )
 
 
+# --- A sign-in that waits for its second step
+
+
+@pytest.mark.parametrize("what", ["password", "closed", "gone"])
+def test_a_sign_in_that_waits_ends_with_what_it_began_with(person: User, what: str) -> None:
+    secret = add_app(person)
+    halfway, owner = at_the_second_step(person), Browser()
+    match what:
+        case "password":
+            owner.force_login(person)
+            new = {"oldpassword": PASSWORD, "password1": "kangaroo-violin-basalt"}
+            assert owner.post(reverse("account_change_password"), new).status_code == 302
+        case "closed":
+            User.objects.filter(pk=person.pk).update(is_active=False)
+        case "gone":
+            person.set_unusable_password()
+            person.save()
+    operations_before = operations(person)
+
+    answer = halfway.post(SECOND_STEP, {"code": code_of(secret)}, follow=True)
+
+    assert SESSION_KEY not in halfway.session
+    assert answer.redirect_chain == [(reverse("account_login"), 302)]
+    assert "The account has changed since you began to sign in." in answer.content.decode()
+    assert operations(person) == operations_before
+    # The code was not even looked at, and the next sign-in starts afresh.
+    assert factors.use_code(person, code_of(secret))
+
+
 # --- Guessing
 
 
