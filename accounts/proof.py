@@ -117,7 +117,7 @@ def _ask(request: HttpRequest, *, keep: bool) -> HttpResponse:
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
     page = htmx.current_url_abs_path if htmx else None
     name = ""
-    if request.method == "GET":
+    if request.method != "POST":
         back = page or request.get_full_path()
     else:
         # Where the form was. To a page that only takes POST nobody can be sent back.

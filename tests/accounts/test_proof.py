@@ -19,7 +19,7 @@ from accounts.models import Team, User
 from accounts.proof import KEPT, KEPT_AT_MOST, KEPT_CHARACTERS
 from api_keys.models import ApiKey
 from audit import services as audit
-from tests.accounts.authenticators import add_key
+from tests.accounts.authenticators import add_key, factor_types
 from tests.accounts.people import make_person, sign_in
 from tests.clients import Browser
 from tests.factories import PASSWORD, make_admin, make_team
@@ -188,6 +188,23 @@ def test_a_form_without_script_is_kept_as_well_with_its_address(stale: Browser, 
     stale.get(prove(stale, asked).headers["Location"])
 
     assert ApiKey.of(team).count() == 1
+
+
+def test_only_what_a_form_sent_is_kept(stale: Browser, person: User) -> None:
+    add_key(person)
+    make = reverse("mfa_generate_recovery_codes")
+
+    for asked in (
+        stale.head(make),
+        stale.put(make, "a=b"),
+        stale.delete(make),
+        stale.options(make),
+    ):
+        assert "resume" not in query_of(asked)
+
+    assert prove(stale, stale.head(make)).headers["Location"] == make
+    assert KEPT not in stale.session
+    assert factor_types(person) == {"webauthn"}
 
 
 def test_a_wrong_password_proves_nothing_and_loses_nothing(stale: Browser, team: Team) -> None:
