@@ -35,9 +35,11 @@ from accounts.services.invitations import (
     invite,
     owns_address,
     resend_invitation,
+    revoke_all_unbacked,
     revoke_invitation,
     waiting_invitations,
 )
+from accounts.services.locks import TeamClosedError, lock_person_in_teams, lock_team
 from accounts.services.members import (
     NotMemberError,
     add_member,
@@ -75,20 +77,23 @@ from accounts.services.people import (
     announce_standing,
     standing,
 )
-from accounts.services.personal_data import personal_data
 from accounts.services.profile import update_profile
-from accounts.services.rights import LastAdminError, NotPermittedError, PersonalTeamError
+from accounts.services.rights import (
+    LastAdminError,
+    NotPermittedError,
+    PersonalTeamError,
+    present_admins,
+)
 from accounts.services.teams import (
     MAX_TEAMS,
     FactorNeededError,
-    TeamClosedError,
+    LeavingError,
     TooManyTeamsError,
     close_team,
     closing,
     create_team,
     default_team,
     delete_team,
-    lock_team,
     personal_team,
     rename_team,
     set_mfa_policy,
@@ -110,6 +115,7 @@ __all__ = [
     "KnownAs",
     "LastAdminError",
     "LastMethodError",
+    "LeavingError",
     "MethodTakenError",
     "NewStaff",
     "NotMemberError",
@@ -154,6 +160,7 @@ __all__ = [
     "keep_password",
     "leave_team",
     "leaving",
+    "lock_person_in_teams",
     "lock_team",
     "methods_of",
     "names_of",
@@ -162,6 +169,7 @@ __all__ = [
     "people_with_email",
     "personal_data",
     "personal_team",
+    "present_admins",
     "providers_on",
     "remove_member",
     "remove_password",
@@ -170,6 +178,7 @@ __all__ = [
     "request_deletion",
     "resend_invitation",
     "restore",
+    "revoke_all_unbacked",
     "revoke_invitation",
     "set_mfa_policy",
     "set_password",

@@ -19,13 +19,14 @@ from django.urls import reverse
 from accounts.actors import Actor
 from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission, beyond_member
+from accounts.services.locks import lock_team
 from accounts.services.rights import (
     NotPermittedError,
     refuse_personal,
     require_may_give,
     standing_of,
 )
-from accounts.services.teams import enter, lock_team, shown
+from accounts.services.teams import enter, shown
 from accounts.signals import account_changed
 
 LIFETIME: Final = timedelta(days=7)
@@ -55,6 +56,7 @@ class InvitationState(StrEnum):
     ACCEPTED = "accepted"
     REVOKED = "revoked"
     REPLACED = "replaced"  # It was sent again, with another link.
+    VOID = "void"  # Who sent it is not there any more, or could not send it any more.
 
 
 class InvitationOverError(Exception):
@@ -68,6 +70,7 @@ class InvitationOverError(Exception):
                 InvitationState.ACCEPTED: "This invitation was accepted.",
                 InvitationState.REVOKED: "This invitation was revoked.",
                 InvitationState.REPLACED: "This invitation was sent again already.",
+                InvitationState.VOID: "This invitation does not count any more.",
             }[state]
         )
 
@@ -179,17 +182,18 @@ def revoke_invitation(*, invitation: Invitation, actor: Actor, now: datetime) ->
 def revoke_unbacked(*, team: Team, inviter: User, actor: Actor, now: datetime) -> None:
     """Revoke what somebody sent who could not send it any more; under the team's lock.
 
-    Whoever is removed, or stops being an admin, must not come back by a link they sent before.
+    Whoever goes, or stops being an admin, must not come back by a link they sent before.
     """
-    giver = Membership.objects.filter(team=team, user=inviter).first()
     for invitation in waiting_invitations(team).filter(invited_by=inviter):
-        try:
-            if giver is not None:
-                require_may_give(giver, invitation.role, invitation.extra_permissions)
-                continue
-        except NotPermittedError:
-            pass
-        _revoke(invitation, actor, now)
+        if not _is_backed(invitation):
+            _revoke(invitation, actor, now)
+
+
+def revoke_all_unbacked(*, inviter: User, actor: Actor, now: datetime) -> None:
+    """Do so in every team, for somebody who is there no more; under the locks of their teams."""
+    sent = Invitation.across_teams.filter(invited_by=inviter, accepted_at=None, revoked_at=None)
+    for team in Team.objects.filter(pk__in=sent.values("team")).order_by("pk"):
+        revoke_unbacked(team=team, inviter=inviter, actor=actor, now=now)
 
 
 def waiting_invitations(team: Team) -> QuerySet[Invitation]:
@@ -216,7 +220,9 @@ def invitation_state(invitation: Invitation, *, now: datetime) -> InvitationStat
             email=invitation.email, expires_at__gt=now
         )
         return InvitationState.REPLACED if later.exists() else InvitationState.REVOKED
-    return InvitationState.OPEN if invitation.expires_at > now else InvitationState.EXPIRED
+    if invitation.expires_at <= now:
+        return InvitationState.EXPIRED
+    return InvitationState.OPEN if _is_backed(invitation) else InvitationState.VOID
 
 
 def owns_address(user: User, email: str) -> bool:
@@ -229,7 +235,8 @@ def owns_address(user: User, email: str) -> bool:
 def accept_invitation(*, token: str, user: User, actor: Actor, now: datetime) -> Team:
     """Let the person into the team that invited them; for who is in it already, nothing changes.
 
-    Raises InvitationOverError, WrongAddressError, TooManyTeamsError and TeamClosedError.
+    Raises InvitationOverError, WrongAddressError, TooManyTeamsError, LeavingError and
+    TeamClosedError.
     """
     found = find_invitation(token)
     if found is None:
@@ -272,6 +279,22 @@ def accept_invitation(*, token: str, user: User, actor: Actor, now: datetime) ->
 
 def digest_of(token: str) -> str:
     return sha256(token.encode()).hexdigest()
+
+
+def _is_backed(invitation: Invitation) -> bool:
+    """Say whether who sent it could send it now; what no person sent needs nobody behind it."""
+    if invitation.invited_by_id is None:
+        return True
+    giver = Membership.objects.filter(
+        team=invitation.team_id, user=invitation.invited_by_id, user__in=User.objects.present()
+    ).first()
+    if giver is None:
+        return False
+    try:
+        require_may_give(giver, invitation.role, invitation.extra_permissions)
+    except NotPermittedError:
+        return False
+    return True
 
 
 def _changeable(invitation: Invitation) -> Invitation:

@@ -13,16 +13,18 @@ from accounts.consequences import Consequence, gather, refuse_blocked
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission, beyond_member
 from accounts.services.invitations import revoke_unbacked
+from accounts.services.locks import lock_team
 from accounts.services.rights import (
     LastAdminError,
     effective,
+    present_admins,
     refuse_personal,
     require,
     require_admin,
     require_may_give,
     standing_of,
 )
-from accounts.services.teams import enter, lock_team, shown
+from accounts.services.teams import enter, shown
 from accounts.signals import account_changed, member_leaving
 
 
@@ -45,7 +47,7 @@ def add_member(
 ) -> Membership:
     """Let somebody into a team. Does not ask whether the actor may, nor whether the person wants.
 
-    Raises TooManyTeamsError, and IntegrityError for who is in it already.
+    Raises TooManyTeamsError, LeavingError, and IntegrityError for who is in it already.
     """
     team = lock_team(team)
     membership = enter(
@@ -152,6 +154,7 @@ def leave_team(*, team: Team, user: User, actor: Actor, now: datetime) -> None:
         after={},
         now=now,
     )
+    revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
 
 
 def is_last_admin(membership: Membership) -> bool:
@@ -180,9 +183,7 @@ def _require_another_admin(team: Team, user: User) -> None:
 
 
 def _other_admins(team: Team, user: User) -> QuerySet[Membership]:
-    """Find the admins besides one who can be counted on."""
-    admins = Membership.objects.filter(team=team, role=Membership.Role.ADMIN)
-    return admins.filter(user__in=User.objects.present()).exclude(user=user)
+    return present_admins().filter(team=team).exclude(user=user)
 
 
 def _announce(

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.utils.text import get_text_list
 
 from accounts.actors import Actor, ActorKind
-from accounts.models import Membership, Team
+from accounts.models import Membership, Team, User
 from accounts.rules import MEMBER_PERMISSIONS, Permission, known, with_reading
 
 
@@ -37,6 +38,11 @@ class LastAdminError(Exception):
 def refuse_personal(team: Team) -> None:
     if team.is_personal:
         raise PersonalTeamError(team)
+
+
+def present_admins() -> QuerySet[Membership]:
+    """Find the admins, of all teams, who can be counted on."""
+    return Membership.objects.filter(role=Membership.Role.ADMIN, user__in=User.objects.present())
 
 
 def standing_of(actor: Actor, team: Team) -> Membership | None:

@@ -7,13 +7,13 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from django.db import transaction
 from django.db.models.functions import Lower
-from django.http import Http404
 
 from accounts.actors import Actor
 from accounts.consequences import Consequence, gather, refuse_blocked
 from accounts.devices import has_factor
 from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission
+from accounts.services.locks import lock_person, lock_team
 from accounts.services.rights import refuse_personal, require, require_admin, standing_of
 from accounts.signals import account_changed, team_closed, team_closing
 
@@ -39,25 +39,13 @@ class FactorNeededError(Exception):
         )
 
 
-class TeamClosedError(Http404):
-    """Someone changes a team that was deleted meanwhile. For everybody it is not there any more."""
+class LeavingError(Exception):
+    """Someone who is about to be deleted comes into a team: nobody could count on them there."""
 
-    def __init__(self, team: Team) -> None:
-        super().__init__(f"The team {team.name} was deleted.")
-
-
-def lock_team(team: Team) -> Team:
-    """Lock the team's row until the transaction ends, and read it anew.
-
-    Whatever changes who is in a team, or must not happen while it closes, begins with this, and
-    locks nothing else before. Rows that merely name the team can be written meanwhile.
-
-    Raises TeamClosedError.
-    """
-    locked = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
-    if locked.closed_at:
-        raise TeamClosedError(locked)
-    return locked
+    def __init__(self) -> None:
+        super().__init__(
+            "This account is about to be deleted, so it can come into no team. Restore it first."
+        )
 
 
 @transaction.atomic
@@ -66,10 +54,10 @@ def create_team(
 ) -> Team:
     """Make a team whose one admin is its owner.
 
-    Raises TooManyTeamsError.
+    Raises TooManyTeamsError and LeavingError.
     """
-    if not personal and Membership.objects.filter(user=owner).count() >= MAX_TEAMS:
-        raise TooManyTeamsError
+    if not personal:
+        _require_room(owner)
     team = Team(name=name, is_personal=personal, created_at=now)
     team.save()
     Membership(team=team, user=owner, role=Membership.Role.ADMIN, joined_at=now).save()
@@ -95,10 +83,12 @@ def enter(
     extra_permissions: Iterable[Permission | str],
     now: datetime,
 ) -> Membership:
-    """Write a membership, under the team's lock. For services that announce it in their words."""
+    """Write a membership, under the team's lock. For services that announce it in their words.
+
+    Raises TooManyTeamsError and LeavingError.
+    """
     refuse_personal(team)
-    if Membership.objects.filter(user=user).count() >= MAX_TEAMS:
-        raise TooManyTeamsError
+    _require_room(user)
     membership = Membership(
         team=team,
         user=user,
@@ -108,6 +98,14 @@ def enter(
     )
     membership.save(force_insert=True)
     return membership
+
+
+def _require_room(user: User) -> None:
+    """Make sure, until the transaction ends, that the person can come into one more team."""
+    if lock_person(user.pk).deletion_requested_at:
+        raise LeavingError
+    if Membership.objects.filter(user=user).count() >= MAX_TEAMS:
+        raise TooManyTeamsError
 
 
 def shown(membership: Membership) -> dict[str, Any]:

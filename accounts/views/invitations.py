@@ -56,7 +56,7 @@ def _accept(request: HttpRequest, user: User, found: Invitation, token: str) -> 
         return _page(request, found)
     except accounts.WrongAddressError:
         return _page(request, found, status=HTTPStatus.FORBIDDEN)
-    except accounts.TooManyTeamsError as error:
+    except (accounts.LeavingError, accounts.TooManyTeamsError) as error:
         return _page(request, found, status=HTTPStatus.CONFLICT, error=str(error))
     messages.info(request, f"You are in {team.name} now.")
     return redirect("home", team_id=team.pk)

@@ -39,7 +39,7 @@ def new_team(request: AccountRequest) -> HttpResponse:
                 actor=actor_of(request),
                 now=timezone.now(),
             )
-        except accounts.TooManyTeamsError as error:
+        except (accounts.LeavingError, accounts.TooManyTeamsError) as error:
             form.add_error(None, str(error))
         else:
             return redirect("home", team_id=team.pk)

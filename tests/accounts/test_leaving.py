@@ -1,5 +1,6 @@
 """Removing members and leaving: what stays with the team, and when somebody was last here."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
@@ -18,7 +20,8 @@ from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 from api_keys import services as api_keys
 from audit import services as audit
-from tests.accounts.teamwork import browser_of, is_in, page_of, standing, url
+from tests.accounts.people import last_mail, make_person, path_in, text_of
+from tests.accounts.teamwork import browser_of, is_in, page_of, send, standing, url
 from tests.factories import NOON, make_admin, make_team
 
 pytestmark = pytest.mark.django_db
@@ -182,6 +185,74 @@ def test_whoever_is_removed_or_demoted_does_not_come_back_by_a_link_they_sent(
     left = {invitation.email for invitation in accounts.waiting_invitations(team)}
     assert left == {"colleague@example.test"}
     assert audit.log(team).filter(operation="RevokeInvitation").count() == 2
+
+
+def _leaves(user: User, team: Team) -> None:
+    accounts.leave_team(team=team, user=user, actor=Actor.for_user(user), now=timezone.now())
+
+
+def _asks_to_be_deleted(user: User, team: Team) -> None:  # noqa: ARG001
+    accounts.request_deletion(user=user, actor=Actor.for_user(user), now=timezone.now())
+
+
+def _is_closed_by_support(user: User, team: Team) -> None:  # noqa: ARG001
+    user.is_active = False
+    user.save()
+
+
+@pytest.mark.parametrize("goes", [_leaves, _asks_to_be_deleted, _is_closed_by_support])
+@pytest.mark.usefixtures("alice")
+def test_whoever_goes_does_not_come_back_by_a_link_they_sent(
+    team: Team, goes: Callable[[User, Team], None]
+) -> None:
+    mallory, second = make_person("Mallory"), make_person("Mallory, too")
+    Membership.objects.create(team=team, user=mallory, role=Role.ADMIN)
+    send(browser_of(mallory), "members_invite", team, emails=second.email, role="admin")
+    link = path_in(last_mail())
+
+    goes(mallory, team)
+
+    for answer in (browser_of(second).get(link), browser_of(second).post(link)):
+        assert answer.status_code == 410
+        assert "an admin of Larkspur Labs" in text_of(answer)
+    assert not is_in(team, second)
+
+
+def test_what_a_demoted_admin_sent_is_void_though_nobody_revoked_it(
+    team: Team, alice: User
+) -> None:
+    guest = make_person()
+    send(browser_of(alice), "members_invite", team, emails=guest.email, role="admin")
+    link = path_in(last_mail())
+    make_admin(team)
+
+    Membership.objects.filter(team=team, user=alice).update(role=Role.MEMBER)
+
+    answer = browser_of(guest).post(link)
+    assert answer.status_code == 410
+    assert "This invitation does not count any more" in text_of(answer)
+    assert not is_in(team, guest)
+
+
+def test_who_is_erased_leaves_no_invitation_that_works(team: Team) -> None:
+    guest, inviter = make_person(), make_person()
+    Membership.objects.create(team=team, user=inviter, role=Role.ADMIN)
+    asked_at = timezone.now() - accounts.GRACE
+    User.objects.filter(pk=inviter.pk).update(deletion_requested_at=asked_at)
+    accounts.invite(
+        team=team,
+        emails=[guest.email],
+        role=Role.MEMBER,
+        extra_permissions=[],
+        actor=Actor.for_user(inviter),
+        now=timezone.now(),
+    )
+    link = path_in(last_mail())
+
+    accounts.erase_due(now=timezone.now())
+
+    assert browser_of(guest).post(link).status_code == 410
+    assert not is_in(team, guest)
 
 
 # --- When a member was here
