@@ -31,8 +31,9 @@ from accounts.signals import account_changed, member_leaving
 class NotMemberError(Exception):
     """Someone changes the standing of a person who has none in this team, any more."""
 
-    def __init__(self, user: User, team: Team) -> None:
-        super().__init__(f"{user.display_name} is not in {team.name} any more.")
+    def __init__(self, team: Team) -> None:
+        # Not who: the account may be a stranger's, named by its id alone.
+        super().__init__(f"This person is not in {team.name} any more.")
 
 
 @transaction.atomic
@@ -140,7 +141,10 @@ def remove_member(*, team: Team, user: User, actor: Actor, now: datetime) -> Non
 
 @transaction.atomic
 def leave_team(*, team: Team, user: User, actor: Actor, now: datetime) -> None:
-    """Go out of a team by oneself. Raises LastAdminError, NotMemberError and BlockedError."""
+    """Go out of a team by oneself, with the invitations that one sent.
+
+    Raises LastAdminError, NotMemberError and BlockedError.
+    """
     team = lock_team(team)
     refuse_personal(team)
     membership = _membership(team, user)
@@ -172,7 +176,7 @@ def _take_out(membership: Membership, team: Team, now: datetime) -> None:
 def _membership(team: Team, user: User) -> Membership:
     membership = Membership.objects.filter(team=team, user=user).first()
     if membership is None:
-        raise NotMemberError(user, team)
+        raise NotMemberError(team)
     membership.team, membership.user = team, user
     return membership
 

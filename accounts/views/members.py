@@ -1,5 +1,6 @@
 """The members of a team: who they are, what they may do, inviting, changing, removing, leaving."""
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,7 +20,7 @@ from accounts import services as accounts
 from accounts.consequences import BlockedError
 from accounts.devices import SECOND_FACTORS, Factor
 from accounts.forms.teams import InviteForm, StandingForm
-from accounts.models import Invitation, Membership, User
+from accounts.models import Invitation, Membership
 from accounts.rules import Permission
 from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
 
@@ -73,8 +74,10 @@ def invite(request: TeamRequest) -> HttpResponse:
 @proof_required
 @require_POST
 def update(request: TeamRequest, user_id: UUID) -> HttpResponse:
-    user = _user_or_404(user_id)
-    member = Membership.objects.filter(team=request.team, user=user).first()
+    member = _member(request, user_id)
+    if member is None:
+        return _gone(request)
+    user = member.user
     form = StandingForm(request.POST, giver=request.membership, member=member, auto_id=CHANGE_ID)
     if not form.is_valid():
         return _page(request, change_form=form)
@@ -98,7 +101,10 @@ def update(request: TeamRequest, user_id: UUID) -> HttpResponse:
 @proof_required
 @require_POST
 def remove(request: TeamRequest, user_id: UUID) -> HttpResponse:
-    user = _user_or_404(user_id)
+    member = _member(request, user_id)
+    if member is None:
+        return _gone(request)
+    user = member.user
     try:
         accounts.remove_member(
             team=request.team, user=user, actor=request.actor, now=timezone.now()
@@ -158,6 +164,7 @@ def _page(
     invite_form: InviteForm | None = None,
     change_form: StandingForm | None = None,
     removing: Membership | None = None,
+    status: int = HTTPStatus.OK,
 ) -> HttpResponse:
     may_write = Permission.TEAM_WRITE in request.membership.permissions
     search, now = request.GET.get("q", "").strip(), timezone.now()
@@ -186,7 +193,9 @@ def _page(
     if may_write and not request.team.is_personal:
         context["invite_form"] = invite_form or InviteForm(giver=request.membership)
         context["invitations"] = accounts.waiting_invitations(request.team)
-    return render_page(request, "accounts/members.html", context, partials={"members"})
+    return render_page(
+        request, "accounts/members.html", context, partials={"members"}, status=status
+    )
 
 
 def _found(request: TeamRequest, search: str) -> QuerySet[Membership]:
@@ -222,12 +231,18 @@ def _asked_about(request: TeamRequest) -> Membership | None:
     return member if may_change else None
 
 
-def _user_or_404(user_id: UUID) -> User:
-    """Find an account, also of somebody who was removed a moment ago: a double click is no 404."""
-    user = User.objects.filter(pk=user_id).first()
-    if user is None:
-        raise Http404
-    return user
+def _member(request: TeamRequest, user_id: UUID) -> Membership | None:
+    return Membership.objects.filter(team=request.team, user=user_id).select_related("user").first()
+
+
+def _gone(request: TeamRequest) -> HttpResponse:
+    """Show the list to whoever asks about somebody who is not on it, any more or at all.
+
+    Alike for who was removed a moment ago, for strangers, and for ids that nobody has: whose
+    account an id is, is not told.
+    """
+    messages.warning(request, str(accounts.NotMemberError(request.team)))
+    return _page(request, status=HTTPStatus.NOT_FOUND)
 
 
 def _invitation_or_404(request: TeamRequest, invitation_id: UUID) -> Invitation:

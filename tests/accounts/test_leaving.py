@@ -59,18 +59,31 @@ def test_removing_twice_is_told_and_not_an_error(team: Team, alice: User, bob: U
     client.post(url("members_remove", team, bob.pk))
     page_of(client, team)
 
-    answer = client.post(url("members_remove", team, bob.pk), follow=True)
+    answer = client.post(url("members_remove", team, bob.pk))
 
-    assert answer.status_code == 200
-    assert "Bob Tanaka is not in Larkspur Labs any more." in answer.content.decode()
+    assert answer.status_code == 404
+    assert "This person is not in Larkspur Labs any more." in answer.content.decode()
+    assert "Alice Moreau" in answer.content.decode()  # The list is there to go on with.
     assert audit.log(team).filter(operation="RemoveMember").count() == 1
 
 
 @pytest.mark.parametrize("name", ["members_update", "members_remove"])
-def test_an_account_that_does_not_exist_is_404(team: Team, alice: User, name: str) -> None:
-    answer = browser_of(alice).post(url(name, team, uuid4()), {"role": "member"})
+def test_whose_account_an_id_is_is_told_to_nobody_outside_their_teams(
+    team: Team, alice: User, name: str
+) -> None:
+    named, nameless = make_person("Sidney Secret"), make_person("")
 
-    assert answer.status_code == 404
+    def told(user_id: object) -> tuple[int, str]:
+        answer = browser_of(alice).post(url(name, team, user_id), {"role": "member"})
+        return answer.status_code, text_of(answer).replace(str(user_id), "id")
+
+    nobody = told(uuid4())
+
+    assert nobody[0] == 404
+    assert "This person is not in Larkspur Labs any more." in nobody[1]
+    assert told(named.pk) == told(nameless.pk) == nobody
+    with pytest.raises(accounts.NotMemberError, match=r"^This person is not in Larkspur Labs"):
+        accounts.remove_member(team=team, user=named, actor=Actor.for_user(alice), now=NOON)
 
 
 def test_somebody_of_another_team_is_no_member_of_this_one(team: Team, alice: User) -> None:
