@@ -8,6 +8,7 @@ from allauth.socialaccount import views as sign_in
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from accounts.views import (
+    confirm,
     deletion,
     email,
     invitations,
@@ -30,7 +31,7 @@ door: list[URLPattern | URLResolver] = [
     path("signup/", allauth.signup, name="account_signup"),
     path("confirm-email/", allauth.email_verification_sent, name="account_email_verification_sent"),
     re_path(
-        r"^confirm-email/(?P<key>[-:\w]+)/$", allauth.confirm_email, name="account_confirm_email"
+        r"^confirm-email/(?P<key>[-:\w]+)/$", confirm.confirm, name="account_confirm_email"
     ),
     path("password/reset/", allauth.password_reset, name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),

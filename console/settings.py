@@ -269,6 +269,8 @@ SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAdapter"
 SOCIALACCOUNT_PROVIDERS = providers.read()
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# Of one account and of one address; see accounts.confirming.
+ACCOUNT_RATE_LIMITS = {"confirm_email_of_account": "1/3m/key", "confirm_email": "20/d/key"}
 ACCOUNT_CHANGE_EMAIL = True  # An account has one address, and at most one that it changes to.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

@@ -10,12 +10,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import linking
+from accounts import confirming, linking
 from accounts import services as accounts
 from accounts.models import User
 from accounts.services.sign_ins import note_sign_in
@@ -74,6 +75,26 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
         return reverse("accounts:methods")
 
+    def should_send_confirmation_mail(
+        self,
+        request: HttpRequest,
+        email_address: EmailAddress,
+        signup: bool,  # noqa: ARG002, FBT001 -- allauth's
+    ) -> bool:
+        """Mail none to who has just followed one, and signs in to confirm by it."""
+        if confirming.recall(request, email_address.user):
+            return False
+        return confirming.may_mail(request, email_address)
+
+    def respond_email_verification_sent(
+        self, request: HttpRequest, user: User | None
+    ) -> HttpResponseBase:
+        key = confirming.recall(request, user) if user else None
+        if key:
+            return redirect("account_confirm_email", key)
+        response: HttpResponseBase = super().respond_email_verification_sent(request, user)
+        return response
+
     @transaction.atomic
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         if accounts.is_change(email_address):
@@ -125,6 +146,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """Lead to the question first that somebody signed in for."""
         if linking.recall(request, linking.LINK):
             return reverse("accounts:link")
+        if key := isinstance(request.user, User) and confirming.recall(request, request.user):
+            return reverse("account_confirm_email", args=[key])
         url: str = super().get_login_redirect_url(request)
         return url
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -34,6 +34,7 @@ from accounts.models import (
 )
 from accounts.services.invitations import revoke_all_unbacked
 from accounts.services.locks import lock_person, lock_person_in_teams
+from accounts.services.pending_emails import forget_pending_email, is_change
 from accounts.services.rights import present_admins
 from accounts.services.teams import close_team, personal_team
 from accounts.signals import account_changed, account_closed, account_closing, person_erased
@@ -204,9 +205,29 @@ def _erase(pk: UUID, now: datetime) -> bool:
     asked_at = user.deletion_requested_at
     if user.erased_at or asked_at is None or asked_at > now - GRACE:
         return False
+    _leave_a_bare_id(user, _known_as(user), now)
+    return True
+
+
+@transaction.atomic
+def disown(*, address: EmailAddress, now: datetime) -> None:
+    """Forget an address that is not confirmed, because whoever reads its mail did not ask for it.
+
+    Where nobody has ever signed in to the account, it goes as well. Nothing else that is known of
+    the address goes with it, such as an invitation: it was never theirs.
+    """
+    user = lock_person_in_teams(address.user_id)
+    if is_change(address):
+        forget_pending_email(user=user, actor=SYSTEM, now=now)
+        return
+    EmailAddress.objects.filter(pk=address.pk, verified=False).delete()
+    if not (user.last_login or user.is_staff or user.erased_at):
+        _leave_a_bare_id(user, replace(_known_as(user), own_addresses=[]), now)
+
+
+def _leave_a_bare_id(user: User, known: KnownAs, now: datetime) -> None:
     own = personal_team(user)
     close_team(team=own, actor=SYSTEM, now=now)
-    known = _known_as(user)
     shared = [m.team for m in Membership.objects.filter(user=user).select_related("team")]
     revoke_all_unbacked(inviter=user, actor=SYSTEM, now=now)
     _delete_rows(user, known)
@@ -229,7 +250,6 @@ def _erase(pk: UUID, now: datetime) -> bool:
         if not present_admins().filter(team=team).exists():
             # Those who stay cannot make one of themselves an admin; support has to know.
             logger.warning("Team %s has no admin any more who could be counted on", team.pk)
-    return True
 
 
 def _known_as(user: User) -> KnownAs:
@@ -241,7 +261,8 @@ def _known_as(user: User) -> KnownAs:
         *(address for change in changes for address in change),
         *(str(data["email"]) for data in social if data.get("email")),
     }
-    lowered = {address.lower() for address in addresses}
+    # Other services may call anything an email; it is looked for in the words of others, too.
+    lowered = {address.lower() for address in addresses if "@" in address}
     return KnownAs(
         names=[user.name] if user.name else [],
         addresses=sorted(lowered),

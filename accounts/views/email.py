@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts import confirming
 from accounts import services as accounts
 from accounts.forms.email import EmailForm
 from accounts.web import AccountRequest, actor_of, proof_required, rate_limited, render_page
@@ -59,13 +60,19 @@ def keep(request: AccountRequest) -> HttpResponse:
 
 
 def _send_link(request: AccountRequest, address: EmailAddress) -> None:
-    if send_verification_email_to_address(request, address):
-        messages.info(request, f"We have mailed a link to {address.email}.")
-    else:
+    if not confirming.may_mail(request, address):
         messages.warning(
             request,
             f"A link to {address.email} was mailed less than three minutes ago. "
             "Look into the spam folder, or try again in three minutes.",
+        )
+    elif send_verification_email_to_address(request, address):
+        messages.info(request, f"We have mailed a link to {address.email}.")
+    else:
+        messages.warning(
+            request,
+            f"Too many links were mailed to {address.email} in one day. "
+            "Look into the spam folder, or try again tomorrow.",
         )
 
 

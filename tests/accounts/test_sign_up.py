@@ -1,21 +1,26 @@
 """Signing up: a name, an e-mail, a password, a mailed link, and a team of one's own at the end."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
+import time_machine
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
-from accounts.models import Membership, Team, User
+from accounts.actors import Actor
+from accounts.models import Invitation, Membership, Team, User
 from audit import services as audit
 from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign_up, text_of
-from tests.factories import make_user
+from tests.factories import make_admin, make_team, make_user
 
 CHECK_MAIL = "/accounts/confirm-email/"
 LANDING = "/team/default/"
@@ -27,7 +32,7 @@ def test_the_mailed_link_signs_in_and_leads_to_the_team_of_ones_own(client: Clie
     assertRedirects(answer, CHECK_MAIL)
     link = path_in(last_mail())
     assert last_mail().to == ["alice@example.test"]
-    assert "Confirm address" in client.get(link).content.decode()
+    assert "Confirm your email</button>" in client.get(link).content.decode()
 
     confirmed = client.post(link)
 
@@ -59,17 +64,105 @@ def test_an_account_opens_nothing_before_its_address_is_confirmed(client: Client
 
 
 @pytest.mark.django_db
-def test_a_link_followed_in_another_browser_confirms_and_asks_to_sign_in(client: Client) -> None:
+def test_a_link_followed_in_another_browser_confirms_after_a_sign_in(client: Client) -> None:
     sign_up(client, "alice@example.test")
-    elsewhere = Client()
+    link, elsewhere = path_in(last_mail()), Client()
+    mail.outbox.clear()
 
-    answer = elsewhere.post(path_in(last_mail()))
+    page = text_of(elsewhere.post(link))
 
-    assertRedirects(answer, reverse("account_login"))
-    assert "_auth_user_id" not in elsewhere.session
-    assertRedirects(
-        sign_in(elsewhere, "alice@example.test"), LANDING, fetch_redirect_response=False
+    assert "Is this account yours?" in page
+    assert "Alice Larkspur" in page
+    assert "<dd>Password</dd>" in page
+    assertRedirects(elsewhere.post(link, {"answer": "mine"}), reverse("account_login"))
+    assert not EmailAddress.objects.get().verified
+    assertRedirects(sign_in(elsewhere, "alice@example.test"), link)
+    assert "Confirm your email</button>" in text_of(elsewhere.get(link))
+    assertRedirects(elsewhere.post(link), LANDING, fetch_redirect_response=False)
+    assert "_auth_user_id" in elsewhere.session
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db
+def test_who_signed_up_with_a_strangers_address_does_not_get_it_by_the_strangers_click(
+    client: Client,
+) -> None:
+    eve = Client()
+    sign_up(eve, "alice@example.test", password="known-to-eve-1")
+    link = path_in(last_mail())
+    sign_up(client, "alice@example.test")
+
+    client.post(link)
+    client.post(link, {"answer": "mine"})
+    sign_in(client, "alice@example.test")  # With a password that opens nothing here.
+    client.post(link)
+
+    assert not EmailAddress.objects.filter(verified=True).exists()
+    for browser in (eve, Client()):
+        assertRedirects(sign_in(browser, "alice@example.test", "known-to-eve-1"), CHECK_MAIL)
+        assert "_auth_user_id" not in browser.session
+
+
+@pytest.mark.django_db
+def test_who_says_it_was_not_them_is_rid_of_the_account_and_can_sign_up(client: Client) -> None:
+    team = make_team("Larkspur")
+    accounts.invite(
+        team=team,
+        emails=["alice@example.test"],
+        role=Membership.Role.MEMBER,
+        extra_permissions=[],
+        actor=Actor.for_user(make_admin(team)),
+        now=timezone.now(),
     )
+    eve = Client()
+    sign_up(eve, "alice@example.test", password="known-to-eve-1")
+    link = path_in(last_mail())
+    made = User.objects.get(email="alice@example.test")
+
+    assert "It was not you" in text_of(client.post(link, {"answer": "not_mine"}))
+
+    made.refresh_from_db()
+    assert made.erased_at
+    assert "alice" not in made.email
+    assert eve.post(link).status_code == 404
+    sign_in(eve, "alice@example.test", "known-to-eve-1")
+    assert "_auth_user_id" not in eve.session
+    assert Invitation.of(team).get().email == "alice@example.test"
+    sign_up(client, "alice@example.test")
+    assertRedirects(client.post(path_in(last_mail())), LANDING, fetch_redirect_response=False)
+
+
+@pytest.mark.django_db
+def test_the_mail_about_ones_own_sign_up_never_waits_for_one_about_somebody_elses(
+    client: Client,
+) -> None:
+    sign_up(Client(), "alice@example.test", password="known-to-eve-1")
+    mail.outbox.clear()
+
+    sign_up(client, "alice@example.test")
+
+    assert "already has an account" in str(last_mail().body)
+    client.post(reverse("account_reset_password"), {"email": "alice@example.test"})
+    form = client.get(path_in(last_mail()), follow=True)
+    client.post(form.request["PATH_INFO"], {"password1": "kangaroo-violin-basalt"})
+    assert "_auth_user_id" in client.session
+    assert sign_in(Client(), "alice@example.test", "known-to-eve-1").status_code == 200
+
+
+@pytest.mark.django_db
+def test_one_account_is_mailed_every_three_minutes_and_one_address_twenty_times_a_day(
+    client: Client,
+) -> None:
+    sign_up(client, "alice@example.test")
+    sign_in(client, "alice@example.test")
+    assert len(mail.outbox) == 1
+
+    start = timezone.now()
+    for minute in range(5, 150, 5):
+        with time_machine.travel(start + timedelta(minutes=minute)):
+            sign_in(client, "alice@example.test")
+
+    assert len(mail.outbox) == 20
 
 
 @pytest.mark.django_db
