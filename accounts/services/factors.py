@@ -66,6 +66,11 @@ class Factors:
     def codes_left(self) -> int:
         return len(self.recovery.wrap().get_unused_codes()) if self.recovery else 0
 
+    @property
+    def codes_unseen(self) -> bool:
+        """Say whether there are recovery codes that nobody has looked at yet."""
+        return self.recovery is not None and not self.recovery.wrap().did_view
+
 
 def factors_of(user: User) -> Factors:
     return _sorted(Authenticator.objects.filter(user=user))

@@ -52,7 +52,6 @@ def security(request: AccountRequest) -> HttpResponse:
     has = factors.factors_of(request.user)
     context = {
         "has": has,
-        "recovery_unseen": has.recovery is not None and not has.recovery.wrap().did_view,
         "codes_left": has.codes_left,
         "asking_teams": factors.teams_that_ask(request.user),
         "mail_form": SignInMailForm(instance=request.user),
@@ -117,8 +116,7 @@ def add_key(request: AccountRequest) -> HttpResponse:
 
 def _to_codes_or_index(request: AccountRequest) -> HttpResponse:
     """Lead to the recovery codes that came with the first factor."""
-    recovery = factors.factors_of(request.user).recovery
-    unseen = recovery is not None and not recovery.wrap().did_view
+    unseen = factors.factors_of(request.user).codes_unseen
     return redirect("mfa_view_recovery_codes" if unseen else "mfa_index")
 
 
@@ -174,14 +172,14 @@ def _remove(request: AccountRequest, factor: Authenticator | None) -> HttpRespon
 
 @never_cache
 @proof_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def recovery_codes(request: AccountRequest) -> HttpResponse:
-    """Show the codes, this once."""
-    codes = factors.show_recovery_codes(request.user)
+    """Show the codes by POST, this once; what only looks at the page does not use that up."""
+    codes = factors.show_recovery_codes(request.user) if request.method == "POST" else []
     has = factors.factors_of(request.user)
     if has.recovery is None:
         return redirect("mfa_index")
-    context = {"codes": codes, "joined": " ".join(codes), "codes_left": has.codes_left}
+    context = {"codes": codes, "joined": " ".join(codes), "has": has}
     return render_page(request, "mfa/recovery_codes.html", context)
 
 

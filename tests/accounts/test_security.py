@@ -321,10 +321,15 @@ def test_recovery_codes_are_shown_once_and_downloaded_from_there(
     browser.post(APP, {"code": code_of(secret_in(browser.get(APP)))})
     codes = recovery_codes(person)
 
-    shown = browser.get(CODES)
-    again = browser.get(CODES)
+    for look in (browser.get, browser.head):
+        assert look(CODES).status_code == 200
+    before = browser.get(CODES)
+    shown = browser.post(CODES)
+    again = browser.post(CODES)
     file = browser.post(FILE, {"codes": " ".join(codes)})
 
+    assert "There are 10 codes for you." in before.content.decode()
+    assert not any(code in before.content.decode() for code in codes)
     assert all(code in shown.content.decode() for code in codes)
     assert "no-store" in shown.headers["Cache-Control"]
     assert not any(code in again.content.decode() for code in codes)
@@ -370,7 +375,7 @@ def test_new_codes_end_the_old_ones_and_the_session_stays_verified(person: User)
 
     assert answer.headers["Location"] == CODES
     assert not set(old) & set(recovery_codes(person))
-    assert client.get(CODES).status_code == 200
+    assert recovery_codes(person)[0] in client.post(CODES).content.decode()
     assert client.session["otp_device_id"].endswith(
         str(Authenticator.objects.get(type="recovery_codes").pk)
     )
@@ -382,6 +387,7 @@ def test_new_codes_end_the_old_ones_and_the_session_stays_verified(person: User)
 
 def test_without_a_factor_there_are_no_recovery_codes(browser: Browser, person: User) -> None:
     assert browser.get(CODES).headers["Location"] == INDEX
+    assert browser.post(CODES).headers["Location"] == INDEX
     assert browser.get(MAKE).headers["Location"] == INDEX
     assert "Add one first." in browser.post(MAKE, follow=True).content.decode()
     assert factor_types(person) == set()

@@ -60,6 +60,8 @@ def set_up_app(page: Page) -> tuple[str, list[str]]:
     page.get_by_label("Code").fill(code_of(secret))
     page.get_by_role("button", name="Set up app").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
+    page.get_by_role("button", name="Show codes").click()
+    expect(page.get_by_role("heading", name="Keep these codes")).to_be_visible()
     codes = page.locator(".codes code").all_inner_texts()
     assert len(set(codes)) == 10
     return secret, codes
