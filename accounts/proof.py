@@ -127,7 +127,7 @@ def _ask(request: HttpRequest, *, keep: bool) -> HttpResponse:
             name = _keep(request, posted, back)
         else:
             messages.warning(
-                request, "It was a while since you proved who you are. Fill in the form once more."
+                request, "Confirm that it is you, then fill in the form again."
             )
     url = proof_url(back=back, resume=name)
     return HttpResponseClientRedirect(url) if htmx else HttpResponseRedirect(url)

@@ -1,14 +1,14 @@
 """What the audit log hears from accounts, which stands below it and may not call it."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from django.db.models import Model
 from django.dispatch import receiver
 
 from accounts.actors import Actor
 from accounts.models import Team, User
-from accounts.services import KnownAs
+from accounts.services import EVENTS_IN_COPY, KnownAs
 from accounts.signals import (
     account_changed,
     person_erased,
@@ -16,9 +16,6 @@ from accounts.signals import (
     team_page_opened,
 )
 from audit import services as audit
-
-# How much of the log a copy of somebody's data holds: a file that a browser can still open.
-EVENTS_IN_COPY: Final = 10_000
 
 
 @receiver(team_page_opened)

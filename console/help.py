@@ -19,4 +19,5 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
     """Answer questions about accounts."""
-    return render_page(request, "help/accounts.html", {"grace_days": accounts.GRACE.days})
+    context = {"grace_days": accounts.GRACE.days, "undo_days": accounts.UNDO_DAYS}
+    return render_page(request, "help/accounts.html", context)

@@ -195,11 +195,11 @@ class AccountAdapter(DefaultAccountAdapter):
         }
         if isinstance(user := context.get("user"), User):
             # With several accounts of one address, only this says which one a mail is about.
-            ours["sign_in_methods"] = [way.phrase for way in accounts.methods_of(user)]
+            ours["sign_in_methods"] = accounts.phrases_of(user)
         elif template_prefix == "account/email/unknown_account":
             # None with a password, but whoever reads this mail may have others.
             others = accounts.people_with_email(email)
-            ours["ways"] = [way for user in others for way in accounts.methods_of(user)]
+            ours["sign_in_methods"] = [way for u in others for way in accounts.phrases_of(u)]
         # Not by allauth's own, which asks the request for the name of the site: a job has none.
         self.render_mail(template_prefix, email, {"email": email} | context | ours).send()
 

@@ -105,7 +105,7 @@ class AddAppForm(forms.Form):
         counter = factors.counter_of(self.secret, code) if len(code) <= CODE_MAX_LENGTH else None
         if counter is None:
             raise forms.ValidationError(
-                "The code is not right. Look whether the clock of the device is."
+                "The code is not right. Check the clock of the device."
             )
         allow_more()
         self.counter = counter

@@ -24,6 +24,7 @@ from accounts.services.email_changes import (
     undo_email_change,
 )
 from accounts.services.invitations import (
+    INVITATION_LIFETIME,
     AlreadyMemberError,
     InvitationOverError,
     InvitationState,
@@ -64,6 +65,7 @@ from accounts.services.methods import (
     methods_of,
     names_of,
     people_with_email,
+    phrases_of,
     providers_on,
     remove_password,
     remove_social_account,
@@ -102,7 +104,9 @@ from accounts.services.teams import (
 )
 
 __all__ = [
+    "EVENTS_IN_COPY",
     "GRACE",
+    "INVITATION_LIFETIME",
     "MAX_TEAMS",
     "UNDO_DAYS",
     "AlreadyErasedError",
@@ -171,6 +175,7 @@ __all__ = [
     "people_with_email",
     "personal_data",
     "personal_team",
+    "phrases_of",
     "present_admins",
     "providers_on",
     "remove_member",

@@ -18,6 +18,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from allauth.mfa.utils import decrypt
 from allauth.mfa.webauthn.internal.auth import WebAuthn
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, QuerySet, Value, When
 
@@ -312,9 +313,9 @@ def forget_browsers(*, hand: Hand) -> None:
         factor.save(update_fields=["data"])
     announce(
         operation="ForgetTrustedBrowsers",
-        description="Had all browsers forgotten that skip the second step",
+        description="Forgot all trusted browsers",
         user=hand.user,
-        before={"trusted_browsers": "those of the last 30 days"},
+        before={"trusted_browsers": f"those of the last {settings.MFA_TRUST_COOKIE_AGE.days} days"},
         after={"trusted_browsers": "none"},
         actor=hand.actor,
         now=hand.now,

@@ -29,7 +29,7 @@ from accounts.services.rights import (
 from accounts.services.teams import enter, shown
 from accounts.signals import account_changed
 
-LIFETIME: Final = timedelta(days=7)
+INVITATION_LIFETIME: Final = timedelta(days=7)
 # How many a team may have waiting, expired ones included until they are sent again or revoked.
 MAX_WAITING: Final = 50
 # How many mails go out in 24 hours, for one team and on behalf of one person.
@@ -345,7 +345,7 @@ def _send(
     """Store an invitation under a new token, announce it, and mail the token, which is not kept."""
     token = secrets.token_urlsafe(32)
     invitation.digest = digest_of(token)
-    invitation.sent_at, invitation.expires_at = now, now + LIFETIME
+    invitation.sent_at, invitation.expires_at = now, now + INVITATION_LIFETIME
     invitation.save(force_insert=True)
     _announce(invitation, actor, operation, description, before or {}, _offer(invitation), now)
     get_adapter().send_mail(
@@ -355,6 +355,7 @@ def _send(
             "invitation": invitation,
             "team": invitation.team,
             "inviter": actor.label,
+            "days": INVITATION_LIFETIME.days,
             "link": settings.PUBLIC_URL + reverse("accounts:invitation", args=[token]),
         },
     )

@@ -16,8 +16,9 @@ from django.db.models.functions import Lower
 
 from accounts.actors import Actor
 from accounts.models import HAS_PASSWORD, User
-from accounts.services.factors import factors_of
+from accounts.services.factors import factors_of, signs_in_alone
 from accounts.services.pending_emails import forget_pending_email
+from accounts.services.factors import factors_of, signs_in_alone
 from accounts.services.people import announce
 
 # What those are called whose way is switched off.
@@ -29,8 +30,8 @@ class LastMethodError(Exception):
 
     def __init__(self, method: str) -> None:
         super().__init__(
-            f"{method} is the only way to sign in to this account. "
-            "Add another one before you remove it."
+            f"{method} cannot be removed: every account keeps a password or a linked account. "
+            "Add another one first."
         )
 
 
@@ -106,6 +107,14 @@ def methods_of(user: User) -> list[SignInMethod]:
         for row in SocialAccount.objects.filter(user=user).order_by("date_joined", "pk")
     ]
     return found
+
+
+def phrases_of(user: User) -> list[str]:
+    """Say what an account signs in with. Passkeys that do so alone count, unlike for `is_last`."""
+    phrases = [method.phrase for method in methods_of(user)]
+    if any(signs_in_alone(key) for key in factors_of(user).keys):
+        phrases.append("a passkey")
+    return phrases
 
 
 def is_last(method: SignInMethod, methods: Iterable[SignInMethod]) -> bool:

@@ -1,7 +1,7 @@
 """A person's own copy of everything that is kept about them. No secrets, and nothing of others."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -14,6 +14,9 @@ from accounts.actors import Actor
 from accounts.models import EmailChange, Invitation, Membership, SignIn, User
 from accounts.services.people import announce
 from accounts.signals import personal_data_asked
+
+# How much of the audit log a copy holds: a file that a browser can still open.
+EVENTS_IN_COPY: Final = 10_000
 
 
 @transaction.atomic

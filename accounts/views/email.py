@@ -35,7 +35,11 @@ def email(request: AccountRequest) -> HttpResponse:
         )
         _send_link(request, address)
         return redirect("account_email")
-    context = {"form": form, "pending": accounts.pending_email(request.user)}
+    context = {
+        "form": form,
+        "pending": accounts.pending_email(request.user),
+        "undo_days": accounts.UNDO_DAYS,
+    }
     return render_page(request, "account/email_change.html", context)
 
 

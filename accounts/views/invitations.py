@@ -82,6 +82,7 @@ def _page(
         "team": found.team,
         "is_theirs": isinstance(user, User) and accounts.owns_address(user, found.email),
         "error": error,
+        "days": accounts.INVITATION_LIFETIME.days,
         # How signing in and signing up come back here.
         "query": urlencode({"next": request.path}),
         "sign_up_query": urlencode({"next": request.path, "email": found.email}),

@@ -93,7 +93,7 @@ def update(request: TeamRequest, user_id: UUID) -> HttpResponse:
     except (accounts.LastAdminError, accounts.NotMemberError) as error:
         messages.warning(request, str(error))
     else:
-        messages.info(request, f"What {user.display_name} may do is saved.")
+        messages.info(request, f"Saved the role of {user.display_name}.")
     return _to_list(request)
 
 
@@ -140,7 +140,8 @@ def resend(request: TeamRequest, invitation_id: UUID) -> HttpResponse:
         messages.warning(request, str(error))
     else:
         messages.info(
-            request, f"{invitation.email} is sent a new link. The one before works no more."
+            request,
+            f"Sent a new link to {invitation.email}. The earlier link no longer works.",
         )
     return _to_list(request)
 
@@ -192,6 +193,7 @@ def _page(
         context["is_last_admin"] = accounts.is_last_admin(request.membership)
     if may_write and not request.team.is_personal:
         context["invite_form"] = invite_form or InviteForm(giver=request.membership)
+        context["invitation_days"] = accounts.INVITATION_LIFETIME.days
         context["invitations"] = accounts.waiting_invitations(request.team)
     return render_page(
         request, "accounts/members.html", context, partials={"members"}, status=status

@@ -76,7 +76,11 @@ def _remove_password(request: AccountRequest) -> str | None:
 
 
 # The form itself asks for the password that there is, which proves as much.
-change_password = require_http_methods(["GET", "HEAD", "POST"])(PasswordChangeView.as_view())
+change_password = require_http_methods(["GET", "HEAD", "POST"])(
+    PasswordChangeView.as_view(template_name="account/password.html")
+)
 set_password = proof_required(keep=False)(
-    require_http_methods(["GET", "HEAD", "POST"])(PasswordSetView.as_view())
+    require_http_methods(["GET", "HEAD", "POST"])(
+        PasswordSetView.as_view(template_name="account/password.html")
+    )
 )

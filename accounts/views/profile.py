@@ -35,7 +35,8 @@ def profile(request: AccountRequest) -> HttpResponse:
 
 
 def _page(request: AccountRequest, form: ProfileForm) -> HttpResponse:
-    return render_page(request, "accounts/profile.html", {"form": form, "zones": zone_names()})
+    context = {"form": form, "zones": zone_names(), "grace_days": accounts.GRACE.days}
+    return render_page(request, "accounts/profile.html", context)
 
 
 @proof_required
@@ -48,7 +49,7 @@ def data(request: AccountRequest) -> HttpResponse:
     alone would leave the browser at the question.
     """
     if request.method != "POST":
-        return render_page(request, "accounts/data.html", {})
+        return render_page(request, "accounts/data.html", {"events": accounts.EVENTS_IN_COPY})
     now = timezone.now()
     copy = accounts.personal_data(user=request.user, actor=actor_of(request), now=now)
     text = json.dumps(copy, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)

@@ -129,7 +129,11 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         "form": form,
         "login": login,
         "called": login.account.extra_data["name"],
-        "existing": [accounts.methods_of(user) for user in existing],
+        # Whoever asks may not be one of them: their names elsewhere are not told.
+        "existing": [
+            [m.provider if m.account_id else m.phrase for m in accounts.methods_of(user)]
+            for user in existing
+        ],
     }
     return render_page(request, "socialaccount/signup.html", context)
 

@@ -78,8 +78,8 @@ def mfa(request: TeamRequest) -> HttpResponse:
     except accounts.FactorNeededError as error:
         messages.warning(request, str(error))
     else:
-        told = "has to have a second factor" if required else "needs no second factor"
-        messages.info(request, f"Who opens a page of {request.team.name} {told}.")
+        told = "now requires" if required else "no longer requires"
+        messages.info(request, f"{request.team.name} {told} a second factor.")
     return _to_settings(request)
 
 

@@ -1,6 +1,6 @@
 """The look's small parts as template tags: icons, times, ids, dialogs, page heads, empty states."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from django.templatetags.static import static
 from django.utils import dateformat, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
 
 register = template.Library()
 
@@ -205,6 +206,12 @@ def initials(name: str) -> str:
     """Shorten a name to what an avatar shows."""
     words = name.split() or ["?"]
     return "".join(word[0] for word in (words[0], *words[1:][-1:])).upper()
+
+
+@register.filter
+def listed(things: Iterable[object], word: str) -> str:
+    """Name them in a sentence: "Google, GitHub or a password"."""
+    return get_text_list(list(things), word)
 
 
 @register.filter

@@ -90,7 +90,7 @@ def test_a_password_and_a_code_open_the_admin(client: Client) -> None:
         answer = sign_in(client, EMAIL, said["password"], next="/admin/")
         assert answer.headers["Location"] == reverse("mfa_authenticate") == FACTOR
         page = client.get(FACTOR)
-        assert "Enter your code" in page.content.decode()
+        assert "Second step" in page.content.decode()
         assert "<script>" not in page.content.decode()
         assert SESSION_KEY not in client.session
 

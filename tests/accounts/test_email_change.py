@@ -407,7 +407,7 @@ def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, perso
     assert thief.get(EMAIL).status_code == 302
     undone = event(person, "UndoEmailChange")
     assert (undone.before, undone.after) == ({"email": NEW}, {"email": old})
-    assert "is the old one again" in mail_to(old).subject
+    assert "was changed back" in mail_to(old).subject
     sign_in(thief, NEW)
     assert SESSION_KEY not in thief.session
 

@@ -270,7 +270,7 @@ def test_sending_again_makes_a_new_link_and_ends_the_old_one(
             in inviting.get(reverse("accounts_team:members", args=[team.pk])).content.decode()
         )
 
-        assert f"{GUEST} is sent a new link." in change(inviting, team, "resend", first)
+        assert f"Sent a new link to {GUEST}." in change(inviting, team, "resend", first)
 
         new = path_in(last_mail())
         assert new != old

@@ -1,68 +1,176 @@
-"""The mails of accounts: each of allauth's is ours, in text and HTML, and none is left bare."""
+"""The mails of accounts: each is ours, in text and HTML, and says which account it is about."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import allauth
 import pytest
 from allauth.account.adapter import get_adapter
-from django.conf import settings
+from allauth.core import context as allauth_context
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings as console
 from django.core import mail
-from django.template.loader import get_template
-from django.utils import timezone
+from django.core.mail import EmailMultiAlternatives
+from django.test import RequestFactory
+from pytest_django import Settings
 
+from accounts.actors import Actor
+from accounts.models import Invitation, Membership, SignIn, Team, User
+from accounts.services.factors import ALONE
 from tests.accounts.people import make_person
+from tests.factories import NOON, make_team
 
-# Of ways that are not switched on: codes by mail, several addresses.
+TEMPLATES = console.BASE_DIR / "templates"
+# Of ways that are not switched on: codes by mail, several addresses. And of allauth's pages of
+# second factors, which are not among our addresses: services.factors mails what ours do.
 NEVER_SENT = {
     "account/email/email_confirm",
     "account/email/email_deleted",
     "account/email/login_code",
     "account/email/password_reset_code",
+    "mfa/email/recovery_codes_generated",
+    "mfa/email/totp_activated",
+    "mfa/email/totp_deactivated",
+    "mfa/email/webauthn_added",
+    "mfa/email/webauthn_removed",
 }
-OWN = {"accounts/email/password_removed", "accounts/email/email_change_undone"}
+# To addresses of which nobody knows which account they are of.
+ABOUT_NO_ACCOUNT = {"account/email/unknown_account", "accounts/email/invitation"}
 
 
-def of_allauth() -> set[str]:
-    folder = Path(allauth.__file__).parent / "templates"
+def mails_in(folder: Path) -> set[str]:
     subjects = folder.glob("*/email/*_subject.txt")
     return {str(path.relative_to(folder)).removesuffix("_subject.txt") for path in subjects}
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize("name", sorted((of_allauth() - NEVER_SENT) | OWN))
-def test_every_mail_is_ours_in_text_and_html_and_says_which_account(name: str) -> None:
-    for part in ("subject.txt", "message.txt", "message.html"):
-        found = get_template(f"{name}_{part}").origin.name  # type: ignore[attr-defined]
-        assert Path(found).is_relative_to(settings.BASE_DIR / "templates"), found
-    person = make_person("Ada & Bob")
-    context: dict[str, Any] = {
+OURS = mails_in(TEMPLATES)
+
+
+def test_each_mail_that_allauth_can_send_is_ours_and_none_is_left_that_nobody_sends() -> None:
+    of_allauth = mails_in(Path(allauth.__file__).parent / "templates")
+
+    assert of_allauth - NEVER_SENT <= OURS
+    assert not NEVER_SENT & OURS
+    sources = "".join(path.read_text() for path in (console.BASE_DIR / "accounts").rglob("*.py"))
+    for name in OURS - of_allauth:
+        assert Path(name).name in sources, name
+
+
+def every_word(person: User, team: Team) -> dict[str, Any]:
+    """Give what any mail may say. What is missing shows as a gap, which the test looks for."""
+    colleague = Actor.for_user(make_person("Chris & Co"))
+    return {
         "user": person,
-        "timestamp": timezone.now(),
+        "timestamp": NOON,
         "ip": "203.0.113.7",
         "user_agent": "Larkspur/1",
         "method": "X as @jack",
-        "from_email": person.email,
+        "factor": "Passkey Laptop",
+        "from_email": "old@example.test",
         "to_email": "new@example.test",
-        "activate_url": "https://console.test/confirm/",
-        "password_reset_url": "https://console.test/reset/",
-        "undo_url": "https://console.test/undo/",
+        "activate_url": f"{console.PUBLIC_URL}/confirm/",
+        "password_reset_url": f"{console.PUBLIC_URL}/reset/",
+        "undo_url": f"{console.PUBLIC_URL}/undo/",
+        "undo_days": 7,
+        "sign_in_url": f"{console.PUBLIC_URL}/in/",
+        "reset_url": f"{console.PUBLIC_URL}/reset/",
+        "erased_from": NOON,
+        "sign_in": SignIn(user=person, at=NOON, ip="203.0.113.7", device="Firefox on Linux"),
+        "team": team,
+        "actor": colleague,
+        "inviter": colleague.label,
+        "invitation": Invitation(team=team, email=person.email, role=Membership.Role.ADMIN),
+        "days": 7,
+        "membership": Membership(team=team, user=person),
+        "link": f"{console.PUBLIC_URL}/invitation/",
     }
 
-    get_adapter().send_mail(name, person.email, context)
 
+def send(name: str, person: User, context: dict[str, Any]) -> tuple[str, str, str]:
+    """Send a mail as if a page of another host had asked for it; return subject, text, HTML."""
+    asked = RequestFactory().get("/", headers={"Host": "evil.example"})
+    with allauth_context.request_context(asked):
+        get_adapter().send_mail(name, person.email, context)
     message = mail.outbox[-1]
-    assert isinstance(message, mail.EmailMultiAlternatives)
-    text, html = str(message.body), str(message.alternatives[0][0])
-    assert message.subject
-    assert "\n" not in message.subject
-    assert "about the account of Ada & Bob that signs in with a password." in text
-    assert "about the account of Ada &amp; Bob that signs in with a password." in html
+    assert isinstance(message, EmailMultiAlternatives)
+    return str(message.subject), str(message.body), str(message.alternatives[0][0])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_every_mail_is_whole_in_text_and_html_and_says_which_account(
+    name: str, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.PUBLIC_URL = "https://console.test"
+    person = make_person("Ada & Bob")
+    context = every_word(person, make_team("R & D"))
+    if name in ABOUT_NO_ACCOUNT:
+        del context["user"]
+    settings.TEMPLATES = strict(settings.TEMPLATES)
+
+    subject, text, html = send(name, person, context)
+
+    assert subject
+    assert "\n" not in subject
+    if name in ABOUT_NO_ACCOUNT:
+        assert "about the account" not in text + html
+    else:
+        assert "about the account of Ada & Bob that signs in with a password." in text
+        assert "about the account of Ada &amp; Bob that signs in with a password." in html
+    assert '<meta name="color-scheme" content="light dark">' in html
     assert "prefers-color-scheme: dark" in html
-    assert settings.SUPPORT_EMAIL in text
-    # Nothing was forgotten to be filled in, and nothing came out in markup.
     for body in (text, html):
+        assert settings.PUBLIC_URL in body
+        assert settings.SUPPORT_EMAIL in body
+        # Nothing was forgotten to be filled in.
         assert "None" not in body
+        assert "GAP" not in body
         assert "{{" not in body
-    assert "&amp;" not in text
-    assert "<" not in text
+        # Each link leads to us, whatever host the request named.
+        assert "evil.example" not in body
+        assert {*re.findall(r"https?://[^/\s\"<]+", body)} == {settings.PUBLIC_URL}
+    assert "GAP" not in subject
+    # What is text is not in markup.
+    for plain in (subject, text):
+        assert "&amp;" not in plain
+        assert "<" not in plain
+
+
+def strict(templates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let what a mail names and nobody gave it show."""
+    (engine,) = templates
+    options = engine["OPTIONS"] | {"string_if_invalid": "GAP"}
+    return [engine | {"OPTIONS": options}]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["mfa/email/codes_guessed", "mfa/email/factor_removed"])
+def test_who_has_no_password_is_not_told_to_reset_it(name: str) -> None:
+    person = make_person()
+    context = every_word(person, make_team())
+    assert "eset your password" in "".join(send(name, person, context))
+    person.set_unusable_password()
+    person.save()
+    SocialAccount.objects.create(user=person, provider="github", uid="7")
+
+    told = "".join(send(name, person, context))
+
+    assert "eset your password" not in told
+    assert "signs in with GitHub." in told
+
+
+@pytest.mark.django_db
+def test_a_passkey_that_signs_in_alone_is_named_among_the_sign_in_methods() -> None:
+    person = make_person()
+    for alone in (False, True):
+        Authenticator.objects.create(
+            user=person, type=Authenticator.Type.WEBAUTHN, data={"name": "Laptop", ALONE: alone}
+        )
+        ways = "a password or a passkey." if alone else "a password."
+
+        _, text, _ = send("account/email/password_changed", person, every_word(person, make_team()))
+
+        assert f"signs in with {ways}" in text

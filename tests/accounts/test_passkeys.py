@@ -80,7 +80,7 @@ def test_a_key_is_added_with_recovery_codes_mail_and_a_line_in_the_log(
     assert factor_types(person) == {"webauthn", "recovery_codes"}
     listed = client.get("/account/security/").content.decode()
     assert "My laptop" in listed
-    assert "Signs in alone" in listed
+    assert "Signs in without a password" in listed
     assert mail.outbox[-1].subject == "A second factor was added to your account at Console"
     assert "Passkey My laptop was added" in mail.outbox[-1].body
     event = next(
@@ -217,7 +217,7 @@ def test_a_key_that_was_not_added_for_it_does_not_sign_in_alone(
     key = SecurityKey(person)
     credential = json.dumps(key.create(options_in(client.get(ADD))))
     client.post(ADD, {"name": "Blue key", "credential": credential})
-    assert "Signs in alone" not in client.get("/account/security/").content.decode()
+    assert "Signs in without a password" not in client.get("/account/security/").content.decode()
     visitor = Browser()
 
     answer = visitor.post(

@@ -155,7 +155,7 @@ def test_what_was_sent_is_done_after_the_proof_and_shows_a_whole_page(
     assert asked.status_code == 200
     assert asked.content == b""
     assert query_of(asked)["next"] == page
-    assert "What you sent is kept" in stale.get(location(asked)).content.decode()
+    assert "It is made once you have confirmed" in stale.get(location(asked)).content.decode()
     assert not ApiKey.of(team).exists()
 
     proven = prove(stale, asked)
@@ -349,7 +349,7 @@ def test_a_secret_is_asked_for_after_the_proof_and_never_kept(person: User) -> N
 
     assert query_of(asked) == {"next": page}
     assert "lanterns" not in str(dict(browser.session))
-    assert "Fill in the form once more." in browser.get(location(asked)).content.decode()
+    assert "then fill in the form again." in browser.get(location(asked)).content.decode()
 
 
 # --- Where it leads

@@ -274,7 +274,7 @@ def test_codes_cannot_be_guessed_from_many_places_and_the_person_is_told_once(
             sign_in(thief, person.email)
             pages.append(thief.post(SECOND_STEP, {"code": f"00000{number}x"}).content.decode())
         assert "Too many wrong codes. Try again in five minutes." in pages[-1]
-        told = [m for m in mail.outbox if m.subject == "Somebody knows your password at Console"]
+        told = [m for m in mail.outbox if m.subject == "Wrong codes for your account at Console"]
         assert [m.to for m in told] == [[person.email]]
 
         owner = at_the_second_step(person)
@@ -415,12 +415,12 @@ def test_removing_the_last_factor_says_which_teams_close_and_takes_the_codes_wit
 
     page = browser.get("/account/security/app/remove/").content.decode()
     assert "It is your last second factor." in page
-    assert "Larkspur Labs asks for a second factor. It closes to you" in page
+    assert "Larkspur Labs requires a second factor. You cannot open it" in page
     browser.post("/account/security/app/remove/")
 
     assert factor_types(person) == set()
     assert not is_verified_now(browser)
-    assert "Larkspur Labs asks for a second factor." in browser.get(INDEX).content.decode()
+    assert "Larkspur Labs requires a second factor." in browser.get(INDEX).content.decode()
     assert mail.outbox[-1].subject == "A second factor was removed from your account at Console"
 
 

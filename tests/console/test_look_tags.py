@@ -24,6 +24,19 @@ def draw(source: str, **context: object) -> str:
     return Template(source).render(Context(context))
 
 
+@pytest.mark.parametrize(
+    ("things", "sentence"),
+    [
+        ([], ""),
+        (["a password"], "a password"),
+        (["Google", "X"], "Google or X"),
+        (["Google", "<X>", "GitHub"], "Google, &lt;X&gt; or GitHub"),
+    ],
+)
+def test_things_are_listed_as_a_sentence_names_them(things: list[str], sentence: str) -> None:
+    assert draw('{{ things|listed:"or" }}', things=things) == sentence
+
+
 # --- Money ------------------------------------------------------------------------------------
 
 

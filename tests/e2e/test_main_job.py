@@ -85,7 +85,7 @@ def sign_up(page: Page, *, email: str) -> None:
     expect(page.get_by_role("link", name="shows them here")).to_be_visible()
     open_mail(page, email)
     follow_link(page, "confirm-email")
-    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_role("button", name="Confirm your email").click()
 
 
 def buy(page: Page, amount: str) -> None:

@@ -44,7 +44,7 @@ def fill_sign_up(page: Page, name: str) -> None:
 def confirm(page: Page, email: str) -> None:
     open_mail(page, email, "onfirm")
     follow_link(page, "confirm-email")
-    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_role("button", name="Confirm your email").click()
 
 
 def found_team(page: Page, *, name: str, email: str, team: str) -> str:
@@ -212,7 +212,7 @@ def test_a_team_is_looked_after_without_script(plain: Page) -> None:
     page.get_by_role("button", name="Send invitations").click()
     expect(page.locator(".toasts")).to_contain_text("Invited one@example.com and two@example.com.")
     choose(page, row(page, "Invitations", "one@example.com"), "Send again")
-    expect(page.locator(".toasts")).to_contain_text("one@example.com is sent a new link.")
+    expect(page.locator(".toasts")).to_contain_text("Sent a new link to one@example.com.")
     choose(page, row(page, "Invitations", "two@example.com"), "Revoke")
     expect(row(page, "Invitations", "two@example.com")).to_have_count(0)
 

@@ -27,7 +27,7 @@ def sign_up(page: Page, email: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
     open_mail(page, email)
     follow_link(page, "confirm-email")
-    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_role("button", name="Confirm your email").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
 
 
@@ -52,7 +52,7 @@ def set_up_app(page: Page) -> tuple[str, list[str]]:
     """Set up an authenticator app; return its secret and the recovery codes."""
     page.goto("/account/security/")
     page.get_by_role("button", name="Set up app").click()
-    expect(page.get_by_role("img", name="The code to scan")).to_be_visible()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
     assert page.locator(".qr").evaluate("image => image.naturalWidth") > 0
     link = page.get_by_role("link", name="open the app").get_attribute("href") or ""
     secret = parse_qs(urlsplit(link).query)["secret"][0]
@@ -81,7 +81,7 @@ def test_from_signing_up_to_a_second_factor_to_signing_in_with_a_recovery_code(p
 
     sign_out(page)
     sign_in(page, email)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Enter your code")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second step")
     page.get_by_label("Code").fill(codes[3])
     page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -156,7 +156,7 @@ def test_a_passkey_signs_in_alone_is_a_second_factor_and_can_be_removed(
 
     page.goto("/account/security/")
     keys = page.get_by_role("region", name="Passkeys and security keys")
-    expect(keys).to_contain_text("Signs in alone")
+    expect(keys).to_contain_text("Signs in without a password")
     keys.get_by_role("link", name="Rename Laptop").click()
     page.get_by_label("Name").fill("Old laptop")
     page.get_by_role("button", name="Rename passkey").click()

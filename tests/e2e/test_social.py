@@ -158,7 +158,7 @@ def test_x_asks_its_two_endpoints_and_the_address_is_asked_for_here(
     expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
     link = mailed_link(page, email)
     page.goto(link)
-    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_role("button", name="Confirm your email").click()
 
     expect(page).to_have_url(re.compile(rf"^{console.base_url}/team/[-0-9a-f]{{36}}/$"))
 
