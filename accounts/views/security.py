@@ -1,6 +1,7 @@
 """The page of second factors, what its buttons do, and the two doors that factors open."""
 
 import base64
+import time
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -35,6 +36,8 @@ from accounts.stages import SecondStepStage
 from accounts.web import AccountRequest, actor_of, proof_required, render_page
 
 Type: Final = Authenticator.Type
+APP_SECRET_SECONDS: Final = 60 * 60
+SHOWN_SINCE: Final = "app_shown_since"  # In the session: since when the secret is shown.
 
 
 def _hand(request: AccountRequest) -> factors.Hand:
@@ -67,8 +70,7 @@ def add_app(request: AccountRequest) -> HttpResponse:
     """Set up an authenticator app: show it the secret, and have it show a code."""
     if factors.factors_of(request.user).app:
         return redirect("mfa_index")
-    # The same for every tab, until it is used.
-    secret = get_totp_secret()
+    secret = _app_secret(request)
     form = AddAppForm(request.POST or None, user=request.user, secret=secret)
     if request.method == "POST" and form.is_valid():
         try:
@@ -88,6 +90,15 @@ def add_app(request: AccountRequest) -> HttpResponse:
         "qr": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
     }
     return render_page(request, "mfa/add_app.html", context)
+
+
+def _app_secret(request: AccountRequest) -> str:
+    """Choose what an app is shown: the same in every tab, until it is used or an hour old."""
+    is_old = time.time() - request.session.get(SHOWN_SINCE, 0) > APP_SECRET_SECONDS
+    if is_old and request.method != "POST":  # What is sent is about the one that was shown.
+        request.session[SHOWN_SINCE] = time.time()
+        return str(get_totp_secret(regenerate=True))
+    return str(get_totp_secret())
 
 
 @never_cache

@@ -125,6 +125,24 @@ def test_the_code_that_set_an_app_up_does_not_sign_in_as_well(
         assert SESSION_KEY in thief.session
 
 
+def test_a_secret_that_was_not_used_within_an_hour_is_not_shown_again(person: User) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        browser = Browser()
+        browser.force_login(person)
+        first = secret_in(browser.get(APP))
+        clock.shift(timedelta(minutes=59))
+        browser.force_login(person)
+        assert secret_in(browser.get(APP)) == first
+        clock.shift(timedelta(minutes=2))
+        browser.force_login(person)
+
+        second = secret_in(browser.get(APP))
+
+        assert second != first
+        browser.post(APP, {"code": code_of(first)})
+        assert factor_types(person) == set()
+
+
 def test_adding_a_factor_ends_the_other_sessions(person: User) -> None:
     elsewhere = Browser()
     sign_in(elsewhere, person.email)
