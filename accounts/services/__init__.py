@@ -80,6 +80,7 @@ from accounts.services.people import (
     announce_standing,
     standing,
 )
+from accounts.services.personal_data import EVENTS_IN_COPY, personal_data
 from accounts.services.profile import update_profile
 from accounts.services.rights import (
     LastAdminError,

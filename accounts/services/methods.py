@@ -18,7 +18,6 @@ from accounts.actors import Actor
 from accounts.models import HAS_PASSWORD, User
 from accounts.services.factors import factors_of, signs_in_alone
 from accounts.services.pending_emails import forget_pending_email
-from accounts.services.factors import factors_of, signs_in_alone
 from accounts.services.people import announce
 
 # What those are called whose way is switched off.
@@ -127,9 +126,13 @@ def names_of(methods: Iterable[SignInMethod]) -> list[str]:
 
 
 def people_with_email(email: str) -> list[User]:
-    """Find the open accounts that have an address, in whatever spelling."""
+    """Find the open accounts that have confirmed an address, in whatever spelling.
+
+    Anybody can sign up with somebody else's; such an account is none of theirs.
+    """
     same = User.objects.alias(lowered=Lower("email")).filter(lowered=email.lower())
-    return list(same.filter(is_active=True).order_by("date_joined", "pk"))
+    confirmed = Exists(EmailAddress.objects.filter(user=OuterRef("pk"), verified=True))
+    return list(same.filter(confirmed, is_active=True).order_by("date_joined", "pk"))
 
 
 def confirmed_email(login: SocialLogin) -> str:
