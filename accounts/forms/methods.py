@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.forms.fields import PASSWORD_HINT, ZoneField, dress
+from accounts.forms.security import is_own_password
 from accounts.models import NAME_MAX_LENGTH
 from accounts.web import actor_of
 
@@ -28,7 +29,7 @@ class ChangePasswordForm(AllauthChangePasswordForm):
 
     def clean_oldpassword(self) -> str:
         old: str = self.cleaned_data["oldpassword"]
-        if not self.user.check_password(old):
+        if not is_own_password(self.user, old):
             raise forms.ValidationError("This is not the current password.")
         return old
 

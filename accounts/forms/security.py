@@ -138,6 +138,21 @@ def _consume(key: str) -> Any:
 # --- Passwords --------------------------------------------------------------------------------
 
 
+def is_own_password(user: User, password: str) -> bool:
+    """Check the password of who is signed in. Raises ValidationError after five wrong ones.
+
+    Five in five minutes at all forms together, or who found a session tries them by turns.
+    """
+    usage = _consume(f"proof:{user.pk}")
+    if usage is None:
+        raise forms.ValidationError("Too many wrong passwords. Try again in five minutes.")
+    # By the account, not by its address, which another account may share.
+    if not user.check_password(password):
+        return False
+    usage.rollback()
+    return True
+
+
 class PasswordProofForm(forms.Form):
     """The password, to prove who one is."""
 
@@ -153,13 +168,8 @@ class PasswordProofForm(forms.Form):
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
-        usage = _consume(f"proof:{self.user.pk}")
-        if usage is None:
-            raise forms.ValidationError("Too many wrong passwords. Try again in five minutes.")
-        # By the account, not by its address, which another account may share.
-        if not self.user.check_password(password):
+        if not is_own_password(self.user, password):
             raise forms.ValidationError("The password is not right.")
-        usage.rollback()
         return password
 
     def save(self) -> None:

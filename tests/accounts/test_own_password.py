@@ -175,3 +175,19 @@ def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
         assert isinstance(message, mail.EmailMultiAlternatives)
         assert says in str(message.body)
         assert says in str(message.alternatives[0][0])
+
+
+@pytest.mark.django_db
+def test_the_forms_that_take_the_own_password_count_wrong_ones_together(person: User) -> None:
+    found, stale = Browser(), Browser()
+    found.force_login(person)
+    stale.force_login(person, age=3600)
+    for number in range(3):
+        found.post("/account/password/", {"oldpassword": f"guess {number}", "password1": NEW})
+        stale.post("/account/security/prove/", {"password": f"guess, too {number}"})
+
+    page = found.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
+
+    assert "Too many wrong passwords. Try again in five minutes." in page.content.decode()
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)

@@ -149,3 +149,22 @@ def test_mailed_links_never_carry_the_host_that_the_request_claims(
         for text in (message.subject, message.body, message.alternatives[0][0]):
             assert "evil.test" not in str(text)
         assert settings.PUBLIC_URL in str(message.body)
+
+
+@pytest.mark.django_db
+def test_nobody_fills_a_mailbox_with_links(client: Client) -> None:
+    person = make_person()
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for number in range(20):
+            Client(REMOTE_ADDR=f"203.0.113.{number}").post(RESET, {"email": person.email})
+            clock.shift(timedelta(minutes=1))
+        answer = client.post(RESET, {"email": person.email})
+        assert answer.status_code == 429
+        assert "try tomorrow" in answer.content.decode()
+        assert len(mail.outbox) == 20
+        # Another address is not held up by it, and the next day nobody is.
+        client.post(RESET, {"email": "nobody@example.test"})
+        clock.shift(timedelta(days=1))
+        client.post(RESET, {"email": person.email})
+
+    assert len(mail.outbox) == 22
