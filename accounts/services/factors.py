@@ -19,7 +19,6 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt
 from allauth.mfa.webauthn.internal.auth import WebAuthn
 from django.conf import settings
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, QuerySet, Value, When
 
