@@ -259,13 +259,13 @@ def accept_invitation(*, token: str, user: User, actor: Actor, now: datetime) ->
     )
     invitation.accepted_at, invitation.accepted_by = now, user
     invitation.save(update_fields=["accepted_at", "accepted_by"])
-    inviter = invitation.invited_by
     account_changed.send(
         sender=Membership,
         operation="AcceptInvitation",
         team=team,
         actor=actor,
-        description=f"Joined the team by the invitation of {inviter or 'a member'}",
+        # Not by whose: that would be a third person's name. The log has who invited the address.
+        description="Joined the team by an invitation",
         target=user,
         before={},
         after=shown(membership) | {"invited_as": invitation.email},

@@ -195,10 +195,9 @@ def close_team(*, team: Team, actor: Actor, now: datetime) -> None:
     team = lock_team(team)
     told = closing(team, now=now)
     refuse_blocked(told)
-    members = (
-        Membership.objects.filter(team=team).select_related("user").order_by("joined_at", "pk")
-    )
-    before = {"name": team.name, "members": [member.user.display_name for member in members]}
+    members = Membership.objects.filter(team=team)
+    # How many, not who: no event about one thing tells of others, who may be erased one day.
+    before = {"name": team.name, "members": members.count()}
     team.closed_at = now
     team.save(update_fields=["closed_at"])
     account_changed.send(

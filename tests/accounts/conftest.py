@@ -1,9 +1,11 @@
-"""A team, its admin and a member of it."""
+"""A team, its admin and a member of it; and a person whose name and address nothing else has."""
 
 import pytest
 
+from accounts import services as accounts
 from accounts.models import Team, User
-from tests.factories import make_admin, make_member, make_team
+from tests.accounts.erasing import EMAIL, NAME
+from tests.factories import NOON, PASSWORD, make_admin, make_member, make_team
 
 
 @pytest.fixture
@@ -19,3 +21,8 @@ def alice(team: Team) -> User:
 @pytest.fixture
 def bob(team: Team) -> User:
     return make_member(team, name="Bob Tanaka")
+
+
+@pytest.fixture
+def person() -> User:
+    return accounts.add_person(email=EMAIL, password=PASSWORD, name=NAME, now=NOON)
