@@ -21,6 +21,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from requests import RequestException
 
+from accounts.names import as_name
+
 
 class Conversation(OAuth2Adapter):
     """Talks to a provider. Whatever it answers, all that leaves here is what allauth expects."""
@@ -71,7 +73,8 @@ class Ours(Provider):
         Of all that a provider tells nothing else is needed, so nothing else is kept.
         """
         known = self.extract_common_fields(data)
-        return {"name": str(known.get("username") or known.get("email") or known.get("name") or "")}
+        called = known.get("username") or known.get("email") or known.get("name") or ""
+        return {"name": as_name(str(called))}
 
 
 class XConversation(Conversation, TwitterOAuth2Adapter):
@@ -107,7 +110,7 @@ class X(Ours, TwitterOAuth2Provider):
         return ["id", "name", "username", "confirmed_email"]
 
     def extract_extra_data(self, data: Any) -> dict[str, str]:
-        return {"name": f"@{data['username']}"}
+        return {"name": as_name(f"@{data['username']}")}
 
     def extract_email_addresses(self, data: Any) -> list[EmailAddress]:
         # Absent where the person has none, or the app may not ask.

@@ -20,7 +20,8 @@ from requests import RequestException
 from accounts import linking
 from accounts import services as accounts
 from accounts.forms.fields import ZoneField
-from accounts.models import NAME_MAX_LENGTH, User
+from accounts.models import User
+from accounts.names import as_name
 from accounts.web import actor_of
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: Any) -> Any:
         user = super().populate_user(request, sociallogin, data)
         parts = (data.get("first_name") or "", data.get("last_name") or "")
-        user.name = " ".join((data.get("name") or " ".join(parts)).split())[:NAME_MAX_LENGTH]
+        user.name = as_name(data.get("name") or " ".join(parts))
         return user
 
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:  # noqa: ARG002

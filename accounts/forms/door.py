@@ -10,7 +10,6 @@ from allauth.account.forms import (
     SignupForm,
 )
 from allauth.account.models import EmailAddress
-from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -18,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.forms.fields import PASSWORD_HINT, ZoneField, dress
-from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE, User
+from accounts.forms.fields import PASSWORD_HINT, NameField, ZoneField, dress
+from accounts.models import UNKNOWN_ZONE, User
 from accounts.web import actor_of
 
 
@@ -57,7 +56,7 @@ class SignUpForm(SignupForm):
     and the owner of the address is told by mail.
     """
 
-    name = forms.CharField(max_length=NAME_MAX_LENGTH)
+    name = NameField()
     timezone = ZoneField()
     field_order = ("name", "email", "password1")
 

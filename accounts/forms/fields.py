@@ -5,10 +5,27 @@ from functools import cache
 from typing import Any, Final
 
 from django import forms
+from django.core.exceptions import ValidationError
 
-from accounts.models import UNKNOWN_ZONE
+from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE
+from accounts.names import in_one_line
 
 PASSWORD_HINT: Final = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
+
+
+class NameField(forms.CharField):
+    """What a person or a team is called."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=NAME_MAX_LENGTH, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return in_one_line(super().to_python(value) or "")
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if not value.isprintable():
+            raise ValidationError("A name cannot contain invisible characters.")
 
 
 class ZoneField(forms.CharField):

@@ -12,9 +12,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.forms.fields import PASSWORD_HINT, ZoneField, dress
+from accounts.forms.fields import PASSWORD_HINT, NameField, ZoneField, dress
 from accounts.forms.security import is_own_password
-from accounts.models import NAME_MAX_LENGTH
 from accounts.web import actor_of
 
 
@@ -72,7 +71,7 @@ class SetPasswordForm(AllauthSetPasswordForm):
 class SocialSignUpForm(SignupForm):
     """What a social account leaves open: the name, and an address that it has not confirmed."""
 
-    name = forms.CharField(max_length=NAME_MAX_LENGTH)
+    name = NameField()
     timezone = ZoneField()
     field_order = ("name", "email")
 

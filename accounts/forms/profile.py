@@ -1,6 +1,5 @@
 """The shape of input about a person: the profile, and the words that delete an account."""
 
-import re
 from functools import cache
 from typing import Any, Final
 
@@ -8,14 +7,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 
-from accounts.forms.fields import zones
-from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE, User
+from accounts.forms.fields import NameField, zones
+from accounts.models import UNKNOWN_ZONE, User
 
 # How UTC is kept when somebody chose it. Plain "UTC" means that nobody has said where the person
 # is, and the next sign-in would put what the browser says in its place.
 CHOSEN_UTC: Final = "Etc/UTC"
-# What has come to stand in names is seen by colleagues, in mails and in the audit log.
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @cache
@@ -35,8 +32,7 @@ class ZoneInput(forms.TextInput):
 class ProfileForm(forms.Form):
     """How a person is called, and where their clock is."""
 
-    name = forms.CharField(
-        max_length=NAME_MAX_LENGTH,
+    name = NameField(
         help_text="Shown to members of your teams, on receipts and in the audit log.",
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
@@ -51,12 +47,6 @@ class ProfileForm(forms.Form):
         zone = UNKNOWN_ZONE if user.timezone == CHOSEN_UTC else user.timezone
         kwargs["initial"] = {"name": user.name, "timezone": zone}
         super().__init__(*args, **kwargs)
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if _UNSEEN.search(name):
-            raise ValidationError("This name holds a character that cannot be seen. Type it anew.")
-        return name
 
     def clean_timezone(self) -> str:
         typed: str = self.cleaned_data["timezone"]

@@ -8,7 +8,8 @@ from django.core.exceptions import BadRequest, ValidationError
 from django.core.validators import validate_email
 from django.utils.html import format_html
 
-from accounts.models import NAME_MAX_LENGTH, Membership, Team
+from accounts.forms.fields import NameField
+from accounts.models import Membership, Team
 from accounts.rules import SINGLE_PERMISSIONS, Permission, beyond_member
 
 INVITED_AT_ONCE: Final = 20
@@ -17,18 +18,10 @@ INVITED_AT_ONCE: Final = 20
 class TeamNameForm(forms.Form):
     """What a team is called."""
 
-    name = forms.CharField(
-        max_length=NAME_MAX_LENGTH,
+    name = NameField(
         help_text="A company, a product or a project.",
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
-
-    def clean_name(self) -> str:
-        name = " ".join(self.cleaned_data["name"].split())
-        if not name.isprintable():
-            # It stands in mails and in the switcher, where it must not look like another.
-            raise ValidationError("A name cannot contain invisible characters.")
-        return name
 
 
 class NewTeamForm(TeamNameForm):

@@ -108,7 +108,7 @@ def test_who_chose_utc_keeps_it_whatever_the_next_browser_says(client: Client) -
     assert 'value="UTC"' in page
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "nul\0", "two\nlines", "evil\u202egnp.exe"])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "nul\0", "evil\u202egnp.exe"])
 def test_a_name_has_to_be_there_and_to_be_readable(client: Client, name: str) -> None:
     person = make_person()
     client.force_login(person)

@@ -212,6 +212,16 @@ def test_an_account_without_a_password_does_not_stand_in_the_way(client: Client)
     assert User.objects.filter(email="alice@example.test").count() == 2
 
 
+@pytest.mark.django_db
+def test_a_name_adds_no_line_to_a_mail_and_turns_no_text_around(client: Client) -> None:
+    refused = sign_up(client, "alice@example.test", name="Alice \u202egnp.exe")
+    assert "A name cannot contain invisible characters." in refused.content.decode()
+
+    sign_up(client, "alice@example.test", name="Alice\n\nOpen\u2028http://evil.test\t now")
+
+    assert User.objects.get().name == "Alice Open http://evil.test now"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_sign_ups_at_once_with_one_address_make_one_account_and_answer_alike() -> None:
     cache.clear()
