@@ -317,19 +317,16 @@ def test_a_provider_never_signs_in_to_an_account_because_of_its_address(
 def test_whoever_signed_up_with_a_strangers_address_gains_nothing(
     client: Client, x: OAuthServer
 ) -> None:
-    """The owner of the address links by resetting the password, which was the stranger's."""
-    sign_up(Client(), "jack@example.test", password="known-to-eve-1")
-    x.people = jack(confirmed_email="jack@example.test")
-    come_back(client, X)
-    client.post(QUESTION, {"choice": "link"})
-    client.post(reverse("account_reset_password"), {"email": "jack@example.test"})
-    form = client.get(path_in(last_mail()), follow=True)
-    client.post(form.request["PATH_INFO"], {"password1": "quite-another-1"})
-    client.post(LINK, {"answer": "link"})
-
+    """Not confirmed, it is nobody's: the owner of the address is not asked to link to it."""
     eve = Client()
-    sign_in(eve, "jack@example.test", "known-to-eve-1")
+    sign_up(eve, "jack@example.test", password="known-to-eve-1")
+    x.people = jack(confirmed_email="jack@example.test")
 
+    assertRedirects(come_back(client, X), LANDING, fetch_redirect_response=False)
+
+    owner = User.objects.get(pk=client.session[SESSION_KEY])
+    assert not owner.has_usable_password()
+    sign_in(eve, "jack@example.test", "known-to-eve-1")
     assert SESSION_KEY not in eve.session
 
 

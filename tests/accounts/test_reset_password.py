@@ -17,6 +17,7 @@ from accounts import services as accounts
 from accounts.models import User
 from audit import services as audit
 from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign_up, text_of
+from tests.accounts.social import with_x
 
 RESET = "/accounts/password/reset/"
 SENT = "/accounts/password/reset/done/"
@@ -105,6 +106,20 @@ def test_an_account_without_a_password_is_not_given_one(client: Client) -> None:
     other.refresh_from_db()
     assert not other.has_usable_password()
     assert client.session[SESSION_KEY] == str(person.pk)
+
+
+@pytest.mark.django_db
+def test_an_account_that_never_confirmed_the_address_has_no_say_in_the_mail(client: Client) -> None:
+    user = User.objects.create_user("alice@example.test", None)
+    EmailAddress.objects.create(user=user, email=user.email, primary=True)
+    with_x(user, name="you, once you open http://evil.test")
+
+    client.post(RESET, {"email": "alice@example.test"})
+
+    assert "evil.test" not in str(last_mail().body)
+    EmailAddress.objects.update(verified=True)
+    client.post(RESET, {"email": "alice@example.test"})
+    assert "X as you" in str(last_mail().body)
 
 
 @pytest.mark.django_db
