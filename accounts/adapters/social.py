@@ -76,6 +76,9 @@ class SocialAdapter(DefaultSocialAccountAdapter):
     # --- It is new here
 
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: Any) -> Any:
+        if sociallogin.email_addresses:
+            # The first is the one that is kept. GitHub may show another one to the public.
+            data = data | {"email": sociallogin.email_addresses[0].email}
         user = super().populate_user(request, sociallogin, data)
         parts = (data.get("first_name") or "", data.get("last_name") or "")
         user.name = as_name(data.get("name") or " ".join(parts))

@@ -267,7 +267,7 @@ def test_a_row_in_the_database_switches_no_provider_on(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_github_is_asked_for_the_addresses_and_only_the_first_is_taken(
+def test_github_is_asked_for_the_addresses_and_only_the_primary_is_taken_whichever_is_public(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with oauth_server() as server:
@@ -278,7 +278,12 @@ def test_github_is_asked_for_the_addresses_and_only_the_first_is_taken(
         monkeypatch.setattr(GitHubConversation, "profile_url", f"{server.url}/user")
         monkeypatch.setattr(GitHubConversation, "emails_url", f"{server.url}/user/emails")
         server.people = {
-            "/user": {"id": 7, "login": "octo", "name": "Octo Larkspur", "email": None},
+            "/user": {
+                "id": 7,
+                "login": "octo",
+                "name": "Octo\u202e\n Larkspur",
+                "email": "old@example.test",
+            },
             "/user/emails": [
                 {"email": "old@example.test", "primary": False, "verified": True},
                 {"email": "octo@example.test", "primary": True, "verified": True},
