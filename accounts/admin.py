@@ -7,11 +7,12 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.text import get_text_list
 
 from accounts import services as accounts
 from accounts.actors import Actor, ActorKind
@@ -42,12 +43,15 @@ class ReadOnlyAdmin(Lasting, admin.ModelAdmin[Any]):
 
 
 class MembershipInline(Lasting, admin.TabularInline[Membership, Any]):
-    """Who belongs to a team, or where a person belongs."""
+    """Who belongs to a team, or where a person belongs. Only teams themselves change that."""
 
     model = Membership
     fields = ("user", "team", "role", "extra_permissions", "joined_at")
     readonly_fields = fields
     extra = 0
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
 
 
 @admin.register(User)
@@ -123,18 +127,23 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
         form: Any,
         change: bool,  # noqa: ARG002, FBT001
     ) -> None:
-        form.standing_before = accounts.standing(User.objects.get(pk=obj.pk))
+        # Locked, because who is closed cannot be counted on in their teams any more.
+        form.standing_before = accounts.standing(accounts.lock_person_in_teams(obj.pk))
         flags = {"is_active", "is_staff", "is_superuser"}
         obj.save(update_fields=sorted(flags & set(form.changed_data)))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         super().save_related(request, form, formsets, change)
-        accounts.announce_standing(
-            person=form.instance,
-            before=form.standing_before,
-            actor=_staff(request),
-            now=timezone.now(),
-        )
+        person, actor, now = form.instance, _staff(request), timezone.now()
+        accounts.announce_standing(person=person, before=form.standing_before, actor=actor, now=now)
+        if form.standing_before["is_active"] and not person.is_active:
+            accounts.revoke_all_unbacked(inviter=person, actor=actor, now=now)
+            if teams := accounts.teams_without_another_admin(person):
+                messages.warning(
+                    request,
+                    f"{get_text_list([team.name for team in teams], 'and')} "
+                    f"{'have' if len(teams) > 1 else 'has'} no admin any more who can sign in.",
+                )
 
     # --- Deleting somebody's account, because they asked support
 
@@ -152,7 +161,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
             raise PermissionDenied("You need permission to change this account.")
         page = redirect("admin:accounts_user_change", person.pk)
         if person.is_leaving:
-            messages.info(request, "This account is about to be deleted already.")
+            messages.info(request, "This account is already about to be deleted.")
             return page
         form = SupportDeletesForm(request.POST or None, user=person)
         if request.method == "POST" and form.is_valid():
@@ -191,12 +200,24 @@ def _staff(request: HttpRequest) -> Actor:
 
 @admin.register(Team)
 class TeamAdmin(Lasting, admin.ModelAdmin[Team]):
-    """A team and its members."""
+    """A team and its members: to be read. What it is called and asks is its own to say."""
 
-    list_display = ("name", "id", "is_personal", "created_at")
-    list_filter = ("is_personal",)
+    list_display = ("name", "id", "is_personal", "has_admin", "created_at", "closed_at")
+    list_filter = ("is_personal", "requires_mfa", ("closed_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "id", "members__email")
     ordering = ("-created_at", "-id")
-    fields = ("id", "name", "is_personal", "created_at")
+    fields = ("id", "name", "is_personal", "requires_mfa", "has_admin", "created_at", "closed_at")
     readonly_fields = fields
     inlines = (MembershipInline,)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        there = accounts.present_admins().filter(team=OuterRef("pk"))
+        return super().get_queryset(request).annotate(has_admin=Exists(there))
+
+    @admin.display(description="Has an admin who can sign in", boolean=True)
+    def has_admin(self, team: Any) -> bool | None:
+        """Tell a team that nobody can look after; of those that are closed nobody has to."""
+        return None if team.closed_at else team.has_admin
