@@ -1,8 +1,6 @@
 """The page of sign-in methods: what is listed, added and removed, and never the last one."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from collections.abc import Callable, Iterator
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
@@ -34,6 +32,7 @@ from tests.accounts.social import (
 from tests.clients import Browser
 from tests.factories import NOON
 from tests.providers.oauth import OAuthServer, oauth_server
+from tests.races import race
 
 METHODS = "/account/methods/"
 REMOVE = "/account/methods/remove/"
@@ -87,6 +86,21 @@ def test_a_long_list_costs_no_more_queries_than_a_short_one(client: Browser, per
         client.get(METHODS)
 
     assert len(long) == len(short)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_another_way_is_asked_for_only_where_one_can_be_added(
+    client: Browser, person: User, settings: Settings
+) -> None:
+    assert person.has_usable_password()
+    assert "Add another one" in text_of(client.get(METHODS))
+
+    settings.SOCIALACCOUNT_PROVIDERS = {}
+
+    page = text_of(client.get(METHODS))
+    assert "cannot be removed" in page
+    assert "Add another one" not in page
 
 
 @pytest.mark.django_db
@@ -327,20 +341,13 @@ def test_of_two_ways_removed_at_once_one_stays() -> None:
     cache.clear()
     person = make_person()
     account = with_x(person)
-    together = Barrier(2)
 
-    def race(method: object) -> None:
+    def removing(method: object) -> Callable[[], int]:
         browser = Browser()
         browser.force_login(person)
-        together.wait(timeout=20)
-        try:
-            browser.post(REMOVE, {"method": method})
-        finally:
-            connection.close()
+        return lambda: browser.post(REMOVE, {"method": method}).status_code
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(race, ["password", account.pk]))
-
+    assert race(removing("password"), removing(account.pk)) == [302, 302]
     assert len(accounts.methods_of(User.objects.get(pk=person.pk))) == 1
 
 

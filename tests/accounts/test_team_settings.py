@@ -78,6 +78,8 @@ def test_a_personal_team_can_be_renamed_but_not_left_or_deleted(client: Client) 
     assert str(own.pk) in page
     for words in ("Leave team", "Delete team", "Second factor"):
         assert words not in page
+    assert "It is deleted with your account" in page
+    assert f'href="{reverse("accounts:delete")}"' in page
     own.refresh_from_db()
     assert own.name == "Zoe's bench"
 

@@ -62,6 +62,7 @@ def test_every_link_on_it_leads_somewhere(client: Client, path: str) -> None:
         "Paying is separate",
         "worked out from the IP address",
         "For 30 days nothing is erased.",
+        "Once it is erased, 30 days later, you can sign up with the same address and a password",
     ],
 )
 def test_it_answers_what_people_ask(client: Client, answer: str) -> None:
