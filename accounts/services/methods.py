@@ -19,6 +19,7 @@ from accounts.models import HAS_PASSWORD, User
 from accounts.services.factors import factors_of, signs_in_alone
 from accounts.services.pending_emails import forget_pending_email
 from accounts.services.people import announce
+from accounts.services.sessions import end_other_sessions
 
 # What those are called whose way is switched off.
 NAMES: Final = {"twitter_oauth2": "X", "google": "Google", "github": "GitHub"}
@@ -177,10 +178,11 @@ def add_social_account(*, user: User, account: SocialAccount, actor: Actor, now:
 
 @transaction.atomic
 def remove_social_account(
-    *, user: User, account_id: int, actor: Actor, now: datetime
+    *, user: User, account_id: int, current_key: str | None, actor: Actor, now: datetime
 ) -> str | None:
     """Take an account elsewhere away from this one; return what it was called.
 
+    It may have opened any of the sessions, so all end but that of `current_key`.
     Returns None where it is gone already. Raises LastMethodError.
     """
     user = _locked(user)
@@ -191,6 +193,7 @@ def remove_social_account(
     if is_last(method, before):
         raise LastMethodError(str(method))
     SocialAccount.objects.filter(user=user, pk=account_id).delete()
+    end_other_sessions(user=user, current_key=current_key, actor=actor, now=now)
     _tell(user, "RemoveSignInMethod", f"Removed {method} to sign in with", before, actor, now)
     _mail("socialaccount/email/account_disconnected", user, {"method": str(method)})
     return str(method)

@@ -52,9 +52,12 @@ def remove(request: AccountRequest) -> HttpResponse:
         if asked == "password":
             removed = _remove_password(request)
         else:
+            # Compared as text: not everything that looks like a number can be made one.
+            found = (m.account_id for m in accounts.methods_of(request.user) if m.account_id)
             removed = accounts.remove_social_account(
                 user=request.user,
-                account_id=int(asked) if asked.isdecimal() else 0,
+                account_id=next((pk for pk in found if str(pk) == asked), 0),
+                current_key=request.session.session_key,
                 actor=actor_of(request),
                 now=timezone.now(),
             )

@@ -230,7 +230,7 @@ def test_the_provider_of_the_account_is_a_proof_and_that_of_another_is_none(
 def test_removing_asks_first_and_then_it_opens_nothing(client: Browser, person: User) -> None:
     account = with_x(person)
     question = text_of(client.get(f"{METHODS}?dialog=remove&method={account.pk}"))
-    assert "X as @jack will no longer sign in to this account." in question
+    assert "X as @jack will no longer sign in to this account, and" in question
 
     assertRedirects(client.post(REMOVE, {"method": account.pk}), METHODS)
 
@@ -242,6 +242,25 @@ def test_removing_asks_first_and_then_it_opens_nothing(client: Browser, person: 
     again = Client()
     come_back(again, X)
     assert again.session.get(SESSION_KEY) != str(person.pk)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("x")
+def test_removing_a_linked_account_ends_the_sessions_that_it_may_have_opened(
+    client: Browser, person: User
+) -> None:
+    account = with_x(person)
+    thief = Client()
+    come_back(thief, X)
+    assert thief.get(METHODS).status_code == 200
+    assert "all your other sessions end" in text_of(
+        client.get(f"{METHODS}?dialog=remove&method={account.pk}")
+    )
+
+    client.post(REMOVE, {"method": account.pk})
+
+    assert client.get(METHODS).status_code == 200
+    assert thief.get(METHODS).status_code == 302
 
 
 @pytest.mark.django_db
@@ -301,7 +320,7 @@ def test_a_strangers_way_and_nonsense_remove_nothing(client: Browser, person: Us
     with_x(person, uid="8", name="@alice")
     theirs = SocialAccount.objects.get(user=without_password())
 
-    for method in (theirs.pk, "", "x", "-1", "9" * 30, "²"):
+    for method in (theirs.pk, "", "0", "x", "-1", "9" * 30, "9" * 5000, "²"):
         assertRedirects(client.post(REMOVE, {"method": method}), METHODS)
 
     assert SocialAccount.objects.count() == 2
