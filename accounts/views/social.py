@@ -8,7 +8,6 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.internal.flows.signup import signup_by_form
-from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.base import AuthProcess, Provider, ProviderException
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.contrib import messages
@@ -28,16 +27,24 @@ from accounts.forms.methods import SocialSignUpForm
 from accounts.web import AccountRequest, View, proof_required, rate_limited, render_page
 
 
+def _provider(request: HttpRequest, provider_id: str) -> Provider | None:
+    """Find a provider by its id, if it is switched on.
+
+    allauth also takes the name of a kind of provider, of which there may be several.
+    """
+    if provider_id not in accounts.providers_on():
+        return None
+    provider: Provider = get_adapter().get_provider(request, provider_id)
+    return provider
+
+
 def with_provider(view: View) -> View:
     """Turn the address's id into a provider, where it is one that is switched on."""
 
     @wraps(view)
     def found(request: HttpRequest, provider_id: str) -> HttpResponse:
-        try:
-            provider = get_adapter().get_provider(request, provider_id)
-        except SocialApp.DoesNotExist:
-            raise Http404 from None
-        if provider.sub_id != provider_id:
+        provider = _provider(request, provider_id)
+        if provider is None:
             raise Http404
         return view(request, provider)
 
@@ -67,9 +74,8 @@ def begin(request: HttpRequest, provider: Provider) -> HttpResponse:
 @require_POST
 def add(request: AccountRequest) -> HttpResponse:
     """Leave for a provider to add an account there to the one that is signed in."""
-    try:
-        provider = get_adapter().get_provider(request, request.POST.get("provider", ""))
-    except SocialApp.DoesNotExist:
+    provider = _provider(request, request.POST.get("provider", ""))
+    if provider is None:
         return redirect("accounts:methods")  # It was switched off while the page was open.
     return _depart(request, provider, AuthProcess.CONNECT)
 

@@ -27,6 +27,7 @@ from tests.accounts.social import (
     leave,
     x_settings,
 )
+from tests.clients import Browser
 from tests.providers.issuer import Issuer, issuer
 from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer, oauth_server
 
@@ -253,6 +254,20 @@ def test_a_provider_that_is_switched_off_has_no_page(
 
     assert client.get(reverse(path, args=[name])).status_code == 404
     assert client.post(reverse(path, args=[name])).status_code in {404, 405}
+
+
+@pytest.mark.django_db
+def test_of_several_issuers_none_is_meant_by_the_name_of_their_kind(
+    client: Browser, settings: Settings
+) -> None:
+    both = [issuer_settings(f"https://{name}.test")["openid_connect"] for name in ("a", "b")]
+    apps = [app for kind in both for app in kind["APPS"]]
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": apps}}
+    client.force_login(make_person())
+
+    assert client.get(reverse("social_begin", args=["openid_connect"])).status_code == 404
+    answer = client.post(reverse("accounts:add_method"), {"provider": "openid_connect"})
+    assertRedirects(answer, reverse("accounts:methods"))
 
 
 @pytest.mark.django_db
