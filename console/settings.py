@@ -322,10 +322,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{levelname:<7} {name}: {message}", "style": "{"}},
+    "filters": {"no_secrets": {"()": "console.logs.SecretsFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "django.server": {"level": "WARNING"},
+        # A filter holds for what is logged by this very name, so each is listed.
+        "django.request": {"filters": ["no_secrets"]},
+        "django.security.csrf": {"filters": ["no_secrets"]},
+        "django.server": {"level": "WARNING", "filters": ["no_secrets"]},
         "fido2": {"level": "WARNING"},
         "procrastinate": {"level": "WARNING"},
     },

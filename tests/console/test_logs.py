@@ -1,0 +1,47 @@
+"""What the logs tell, and that no link which opens something can be read from them."""
+
+import logging
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.clients import Browser
+from tests.factories import make_user
+
+SECRET = "MQ-0secret0in0a0link0"
+LINKS = [
+    reverse("accounts:invitation", args=[SECRET]),
+    reverse("accounts:undo_email", args=[SECRET]),
+    reverse("account_confirm_email", args=[SECRET]),
+    reverse("account_reset_password_from_key", args=["MQ", SECRET]),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("link", LINKS)
+def test_no_secret_of_a_mailed_link_comes_into_the_logs(
+    link: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    signed_in, strict = Browser(), Client(enforce_csrf_checks=True)
+    signed_in.force_login(make_user("Bob"))
+
+    for answer in (signed_in.get(link), signed_in.post(link), strict.post(link)):
+        assert answer.status_code in {200, 302, 403, 404}
+    signed_in.put(link)
+    # As runserver tells of every request.
+    logging.getLogger("django.server").warning('"%s" %s %s', f"GET {link} HTTP/1.1", "404", "9")
+
+    assert len(caplog.messages) >= 2
+    assert SECRET not in caplog.text
+    shown = link.partition("MQ")[0]
+    assert all(f"{shown}…/" in message for message in caplog.messages)
+
+
+@pytest.mark.django_db
+def test_what_else_is_asked_for_can_be_read(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/accounts/password/reset/nowhere/")
+
+    assert caplog.messages == ["Not Found: /accounts/password/reset/nowhere/"]
