@@ -25,6 +25,12 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
   });
 }
 
+// Boxes that stand in another form and count for this one as well: <input data-also="id of this form">.
+addEventListener("formdata", ({ target, formData }) => {
+  if (!target.id) return;
+  for (const box of document.querySelectorAll(`[data-also="${target.id}"]:checked`)) formData.append(box.name, box.value);
+});
+
 async function ask(form) {
   const options = await readOptions(form);
   if (form.dataset.passkey === "get") return webauthnJSON.get(options);
