@@ -126,7 +126,11 @@ def leave(request: TeamRequest) -> HttpResponse:
     except (accounts.LastAdminError, BlockedError) as error:
         messages.warning(request, str(error))
         return _to_list(request)
-    messages.info(request, f"You have left {request.team.name}.")
+    except accounts.NotMemberError:
+        # Removed, or gone by another tab, since the door let them in: what they see no more.
+        messages.info(request, f"You are no longer in {request.team.name}.")
+    else:
+        messages.info(request, f"You have left {request.team.name}.")
     return redirect("default_team")
 
 

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.core import mail
 from django.db import connection
+from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -65,6 +66,20 @@ def test_removing_twice_is_told_and_not_an_error(team: Team, alice: User, bob: U
     assert "This person is not in Larkspur Labs any more." in answer.content.decode()
     assert "Alice Moreau" in answer.content.decode()  # The list is there to go on with.
     assert audit.log(team).filter(operation="RemoveMember").count() == 1
+
+
+def test_a_form_without_a_role_for_who_was_removed_is_told_like_any_other(
+    team: Team, alice: User, bob: User
+) -> None:
+    client = browser_of(alice)
+    client.post(url("members_remove", team, bob.pk))
+    page_of(client, team)
+
+    answer = client.post(url("members_update", team, bob.pk))
+
+    assert answer.status_code == 404
+    assert "This person is not in Larkspur Labs any more." in answer.content.decode()
+    assert "Alice Moreau" in answer.content.decode()
 
 
 @pytest.mark.parametrize("name", ["members_update", "members_remove"])
@@ -130,6 +145,24 @@ def test_who_leaves_lands_in_another_team_and_is_told(team: Team, bob: User) -> 
     )
     assert mail.outbox == []
     assert client.post(url("members_leave", team)).status_code == 404
+
+
+def test_who_is_removed_while_they_leave_is_told_that_they_are_out(team: Team, bob: User) -> None:
+    def remove_bob(**_: Any) -> None:
+        Membership.objects.filter(team=team, user=bob).delete()
+
+    client = browser_of(bob)
+    # The door notes which team the person was in last, when it has let them in.
+    post_save.connect(remove_bob, sender=User)
+    try:
+        answer = send(client, "members_leave", team)
+    finally:
+        post_save.disconnect(remove_bob, sender=User)
+
+    assertRedirects(answer, reverse("default_team"), fetch_redirect_response=False)
+    own = page_of(client, accounts.personal_team(bob), "settings")
+    assert "You are no longer in Larkspur Labs." in own
+    assert not audit.log(team).filter(operation="LeaveTeam").exists()
 
 
 @pytest.mark.parametrize("closed", [{"is_active": False}, {"deletion_requested_at": NOON}])
