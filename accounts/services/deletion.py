@@ -254,20 +254,26 @@ def _leave_a_bare_id(user: User, known: KnownAs, now: datetime) -> None:
 
 def _known_as(user: User) -> KnownAs:
     changes = EmailChange.objects.filter(user=user).values_list("from_email", "to_email")
-    social = SocialAccount.objects.filter(user=user).values_list("extra_data", flat=True)
+    # What each account elsewhere is called: at some services that is its address.
+    social = SocialAccount.objects.filter(user=user).values_list("extra_data__name", flat=True)
+    called = {str(name) for name in social if name}
     addresses = {
         user.email,
         *EmailAddress.objects.filter(user=user).values_list("email", flat=True),
         *(address for change in changes for address in change),
-        *(str(data["email"]) for data in social if data.get("email")),
+        *(name for name in called if _is_address(name)),
     }
-    # Other services may call anything an email; it is looked for in the words of others, too.
-    lowered = {address.lower() for address in addresses if "@" in address}
+    lowered = {address.lower() for address in addresses}
+    handles = {name for name in called if not _is_address(name)}
     return KnownAs(
-        names=[user.name] if user.name else [],
+        names=[*([user.name] if user.name else []), *sorted(handles - {user.name})],
         addresses=sorted(lowered),
         own_addresses=sorted(lowered - _addresses_of_others(user, lowered)),
     )
+
+
+def _is_address(name: str) -> bool:
+    return "@" in name.removeprefix("@")  # As X writes its handles.
 
 
 def _addresses_of_others(user: User, lowered: Iterable[str]) -> set[str]:

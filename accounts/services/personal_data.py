@@ -83,6 +83,7 @@ def _methods(user: User) -> list[dict[str, Any]]:
         {
             "method": account.provider,
             "their_id": account.uid,
+            "name": account.extra_data["name"],
             "linked_at": account.date_joined,
             "last_used_at": account.last_login,
         }

@@ -20,11 +20,14 @@ from api_keys import services as api_keys
 from audit import services as audit
 from billing import services as billing
 from tests.accounts.people import last_mail, path_in, sign_in
+from tests.accounts.social import with_x
 from tests.factories import NOON, PASSWORD, make_admin, make_team, make_user
 from usage import services as usage
 
 NAME, EMAIL = "Wilhelmina Quillfeather", "wilhelmina@quill.example"
 OLD_NAME, OLD_EMAIL = "Mina Q.", "mina@old.example"
+# What their accounts elsewhere are called.
+GOOGLE_EMAIL, HANDLE = "mina.q@mail.example", "@quillish"
 HOME_IP, PROGRAM_IP, BROWSER = "203.0.113.77", "2001:db8::77", "Quillfox/7.0"
 ASKED = NOON
 DUE = NOON + accounts.GRACE
@@ -107,8 +110,9 @@ def trace_account(person: User, shared: Team, boss: User) -> None:
         user=person, from_email=OLD_EMAIL, to_email=EMAIL, changed_at=NOON, digest="0" * 64
     )
     SocialAccount.objects.create(
-        user=person, provider="google", uid="1", extra_data={"email": EMAIL, "name": NAME}
+        user=person, provider="google", uid="1", extra_data={"name": GOOGLE_EMAIL}
     )
+    with_x(person, name=HANDLE)
     Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "s"})
     SignIn.objects.create(user=person, at=NOON, ip=HOME_IP, device="Quillfox", place="Quillham")
     LogEntry.objects.create(
@@ -130,12 +134,19 @@ def trace_account(person: User, shared: Team, boss: User) -> None:
             expires_at=NOON + timedelta(days=7),
         )
     audit.record(
+        team=accounts.personal_team(person),
+        actor=SYSTEM,
+        operation="Answer",
+        description=f"Answered {HANDLE}",
+        now=NOON,
+    )
+    audit.record(
         team=shared,
         actor=Actor.for_user(boss),
         operation="InviteMember",
         description=f"Invited {EMAIL.upper()}",
         target_label=EMAIL,
-        after={"email": EMAIL, "deep": [{"list": [f"to {EMAIL}."]}]},
+        after={"email": EMAIL, "deep": [{"list": [f"to {EMAIL}.", GOOGLE_EMAIL]}]},
         now=NOON,
     )
 

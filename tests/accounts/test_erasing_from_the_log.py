@@ -52,7 +52,7 @@ def test_the_log_keeps_every_event_and_all_of_them_say_the_same_person(
     assert invited.description == f"Invited {person.pseudonym}"
     assert invited.after == {
         "email": person.pseudonym,
-        "deep": [{"list": [f"to {person.pseudonym}."]}],
+        "deep": [{"list": [f"to {person.pseudonym}.", person.pseudonym]}],
     }
     assert audit.log(shared).filter(operation="EraseAccount").count() == 1
 

@@ -25,6 +25,8 @@ from tests.accounts.erasing import (
     BROWSER,
     DUE,
     EMAIL,
+    GOOGLE_EMAIL,
+    HANDLE,
     HOME_IP,
     NAME,
     OLD_EMAIL,
@@ -51,7 +53,8 @@ def test_nothing_that_says_who_it_was_is_left_in_any_table_but_on_issued_receipt
 ) -> None:
     client = Browser(REMOTE_ADDR=HOME_IP, headers={"user-agent": BROWSER})
     live(person, client)
-    everything = (NAME, EMAIL, OLD_NAME, OLD_EMAIL, HOME_IP, PROGRAM_IP, BROWSER, "Quillham")
+    names = (NAME, OLD_NAME, HANDLE, EMAIL, OLD_EMAIL, GOOGLE_EMAIL)
+    everything = (*names, HOME_IP, PROGRAM_IP, BROWSER, "Quillham")
     assert len(found(*everything)) > 20  # Or the search would prove nothing.
 
     ask(person)
