@@ -1,13 +1,11 @@
 """Asking to be deleted, being asked first, and taking it back within 30 days."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from django.contrib.auth import SESSION_KEY
 from django.core import mail
-from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 from pytest_django.asserts import assertRedirects
@@ -22,11 +20,10 @@ from audit import services as audit
 from billing import services as billing
 from billing.models import BillingCycle
 from tests.accounts.people import last_mail, make_person, path_in, sign_in
-from tests.api_keys.test_concurrency import waiting
 from tests.clients import Browser
 from tests.console.test_permissions import PAGES, Page, ask
 from tests.factories import NOON, PASSWORD, make_admin, make_member, make_team
-from tests.servers import until
+from tests.races import race_behind
 
 pytestmark = pytest.mark.django_db
 DELETE, RESTORE = "/account/delete/", "/account/restore/"
@@ -219,24 +216,15 @@ def test_of_two_admins_who_leave_at_once_one_has_to_stay() -> None:
     team = accounts.create_team(name="Larkspur", owner=first, actor=SYSTEM, now=NOON)
     Membership.objects.create(team=team, user=second, role=Membership.Role.ADMIN)
 
-    def go(user: User) -> str:
-        try:
-            leave(user)
-        except BlockedError as error:
-            return str(error)
-        finally:
-            connections.close_all()
-        return ""
+    told = race_behind(
+        lambda: Team.objects.select_for_update().get(pk=team.pk),
+        lambda: leave(first),
+        lambda: leave(second),
+    )
 
-    with ThreadPoolExecutor(2) as pool:
-        with transaction.atomic():
-            Team.objects.select_for_update().get(pk=team.pk)
-            going = [pool.submit(go, user) for user in (first, second)]
-            until(lambda: waiting() == 2, "both to meet the lock")
-        told = sorted(future.result() for future in going)
-
-    assert told[0] == ""
-    assert "Larkspur has no other admin" in told[1]
+    [refused] = [answer for answer in told if answer is not None]
+    assert isinstance(refused, BlockedError), refused
+    assert "Larkspur has no other admin" in str(refused)
     assert User.objects.exclude(deletion_requested_at=None).count() == 1
 
 

@@ -1,9 +1,7 @@
 """Changing the e-mail: confirmed by the new address, told to the old one, which can undo it."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -28,6 +26,7 @@ from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign
 from tests.accounts.social import X, with_x
 from tests.clients import Browser
 from tests.factories import PASSWORD
+from tests.races import race
 
 EMAIL = "/account/email/"
 NEW = "alice.new@example.test"
@@ -527,17 +526,8 @@ def test_undone_twice_at_once_it_is_undone_once() -> None:
     browser.force_login(person)
     change(browser)
     link = undo_path(mail_to(old))
-    together = Barrier(2)
 
-    def race(_: int) -> int:
-        together.wait(timeout=20)
-        try:
-            return Client().post(link).status_code
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(race, range(2)))
+    answers = race(*[lambda: Client().post(link).status_code] * 2)
 
     assert set(answers) <= {200, 404}
     team = accounts.personal_team(person)

@@ -1,11 +1,9 @@
 """When a person is erased: after 30 days, once, and never together with a restore."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connections, transaction
 from django.test import Client
 from procrastinate.contrib.django import app
 
@@ -18,9 +16,8 @@ from audit.models import AuditEvent
 from billing.models import BillingCycle
 from tests.accounts.erasing import ASKED, DUE, EMAIL, acting, ask
 from tests.accounts.people import make_person
-from tests.api_keys.test_concurrency import waiting
 from tests.factories import NOON
-from tests.servers import until
+from tests.races import race_behind
 
 pytestmark = pytest.mark.django_db
 
@@ -94,18 +91,12 @@ def test_who_restores_first_keeps_the_account_though_the_job_is_at_it_already() 
     user = make_person()
     ask(user)
 
-    def erase() -> int:
-        try:
-            return accounts.erase_due(now=DUE)
-        finally:
-            connections.close_all()
+    [erased] = race_behind(
+        lambda: accounts.restore(user=user, actor=SYSTEM, now=DUE),
+        lambda: accounts.erase_due(now=DUE),
+    )
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            accounts.restore(user=user, actor=SYSTEM, now=DUE)
-            erasing = pool.submit(erase)
-            until(lambda: waiting() == 1, "the job to meet the lock")
-        assert erasing.result() == 0
+    assert erased == 0
 
     user.refresh_from_db()
     assert user.is_active
@@ -117,22 +108,12 @@ def test_who_restores_while_the_job_is_at_it_comes_too_late() -> None:
     user = make_person()
     ask(user)
 
-    def restore() -> str:
-        try:
-            accounts.restore(user=user, actor=SYSTEM, now=DUE)
-        except accounts.AlreadyErasedError as error:
-            return str(error)
-        finally:
-            connections.close_all()
-        return "restored"
+    [refused] = race_behind(
+        lambda: accounts.erase_due(now=DUE),
+        lambda: accounts.restore(user=user, actor=SYSTEM, now=DUE),
+    )
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            assert accounts.erase_due(now=DUE) == 1
-            restoring = pool.submit(restore)
-            until(lambda: waiting() == 1, "the person to meet the lock")
-        assert "cannot be restored" in restoring.result()
-
+    assert isinstance(refused, accounts.AlreadyErasedError), refused
     assert not AuditEvent.across_teams.filter(operation="RestoreAccount").exists()
 
 

@@ -12,8 +12,8 @@ from accounts.consequences import BlockedError
 from accounts.models import Membership, Team, User
 from audit import services as audit
 from tests.accounts.people import last_mail, make_person, path_in
-from tests.billing.races import race
 from tests.factories import NOON, make_admin, make_team
+from tests.races import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,12 +1,12 @@
 """Keys under many hands at once: one key, one event, and nobody locked out."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from accounts.actors import SYSTEM
 from accounts.models import Team, User
@@ -14,7 +14,7 @@ from api_keys import services as api_keys
 from api_keys.models import ApiKey
 from audit import services as audit
 from tests.factories import NOON, make_admin, make_team
-from tests.servers import until
+from tests.races import race, race_behind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,33 +25,13 @@ def make_key(team: Team, owner: User) -> ApiKey:
     return api_keys.create(team=team, actor=SYSTEM, owner=owner, name="bot", now=NOON).key
 
 
-def waiting() -> int:
-    """Count the connections that wait for another's lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def behind_a_lock(key: ApiKey, works: Sequence[Callable[[], object]]) -> None:
-    """Start all works while the key's row is locked; let go once every one of them waits."""
-
-    def run(work: Callable[[], object]) -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        with transaction.atomic():
-            ApiKey.across_teams.select_for_update().get(pk=key.pk)
-            futures = [pool.submit(run, work) for work in works]
-            until(lambda: waiting() == len(works), "all threads to meet the lock")
-        for future in futures:
-            future.result()
+def behind_a_lock(key: ApiKey, *works: Callable[[], object]) -> None:
+    """Run all works while the key's row is locked; let go once every one of them waits."""
+    results = race_behind(
+        lambda: ApiKey.across_teams.select_for_update().get(pk=key.pk),
+        *works,
+    )
+    assert results == [None] * len(works)
 
 
 def test_deleting_a_key_from_many_places_at_once_is_recorded_once() -> None:
@@ -62,7 +42,7 @@ def test_deleting_a_key_from_many_places_at_once_is_recorded_once() -> None:
         stored = ApiKey.across_teams.select_related("team").get(pk=key.pk)
         api_keys.delete(key=stored, actor=SYSTEM, now=LATER)
 
-    behind_a_lock(key, [delete] * 6)
+    behind_a_lock(key, *[delete] * 6)
 
     assert ApiKey.of(team).get().status == ApiKey.Status.DELETED
     assert audit.log(team).filter(operation="DeleteApiKey").count() == 1
@@ -79,7 +59,7 @@ def test_a_key_deleted_while_another_disables_it_is_deleted_whoever_comes_first(
         except api_keys.KeyDeletedError:
             return
 
-    behind_a_lock(key, [lambda: change(api_keys.delete), lambda: change(api_keys.disable)])
+    behind_a_lock(key, lambda: change(api_keys.delete), lambda: change(api_keys.disable))
 
     assert ApiKey.of(team).get().status == ApiKey.Status.DELETED
     newest = audit.log(team)[0]
@@ -91,21 +71,18 @@ def test_one_form_sent_many_times_at_once_makes_one_key() -> None:
     owner = make_admin(team)
     key_id = uuid4()
 
-    def create(_: int) -> bool:
-        try:
-            api_keys.create(
-                team=team, actor=SYSTEM, owner=owner, name="bot", key_id=key_id, now=NOON
-            )
-        except api_keys.KeyExistsError:
-            return False
-        finally:
-            connections.close_all()
-        return True
+    create = partial(
+        api_keys.create,
+        team=team,
+        actor=SYSTEM,
+        owner=owner,
+        name="bot",
+        key_id=key_id,
+        now=NOON,
+    )
+    results = race(*[create] * 6)
 
-    with ThreadPoolExecutor(6) as pool:
-        made = list(pool.map(create, range(6)))
-
-    assert sorted(made) == [False] * 5 + [True]
+    assert [isinstance(result, api_keys.KeyExistsError) for result in results].count(True) == 5
     assert ApiKey.of(team).count() == 1
     assert audit.log(team).filter(operation="CreateApiKey").count() == 1
 
@@ -123,6 +100,6 @@ def test_batches_in_opposite_orders_do_not_lock_each_other_out() -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")
             api_keys.touch({key.pk: (LATER, "203.0.113.24") for key in keys})
 
-    behind_a_lock(middle, [lambda: touch(first, middle, last), lambda: touch(last, middle, first)])
+    behind_a_lock(middle, lambda: touch(first, middle, last), lambda: touch(last, middle, first))
 
     assert set(ApiKey.of(team).values_list("last_used_at", flat=True)) == {LATER}

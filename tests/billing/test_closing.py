@@ -26,8 +26,8 @@ from billing.models import (
 from billing.rules import BillingItem, Line
 from billing.services import Card, HoldRequest, Settlement
 from billing.services.closing import close_account
-from tests.billing.races import race
 from tests.factories import NOON, make_admin, make_funded_team, make_team
+from tests.races import race
 
 LATER = NOON + timedelta(minutes=5)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from threading import Barrier, Thread
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -25,6 +25,7 @@ from billing.services import (
     Settlement,
 )
 from tests.factories import NOON, make_funded_team, make_team
+from tests.races import race
 
 pytestmark = pytest.mark.django_db
 
@@ -288,23 +289,17 @@ def test_a_batch_costs_as_many_queries_as_a_single_request() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_eight_threads_cannot_spend_more_than_there_is() -> None:
     team = make_funded_team(ticks=20 * 7)
-    start = Barrier(8)
     answers: list[Ceiling | Refusal] = []
 
     def spend() -> None:
-        try:
-            start.wait()
-            for _ in range(25):
-                request = ask(team, token=7, tokens=1)
-                answer = reserve(request)
-                answers.append(answer)
-                if isinstance(answer, Ceiling):
-                    settle(used(team, request.request_id, (1, 7)))
-        finally:
-            connection.close()
+        for _ in range(25):
+            request = ask(team, token=7, tokens=1)
+            answer = reserve(request)
+            answers.append(answer)
+            if isinstance(answer, Ceiling):
+                settle(used(team, request.request_id, (1, 7)))
 
-    run([Thread(target=spend) for _ in range(8)])
-
+    assert race(*[spend] * 8) == [None] * 8
     assert sum(isinstance(answer, Ceiling) for answer in answers) == 20
     assert available(team) == 0
     assert BillingAccount.of(team).get().held_ticks == 0
@@ -314,34 +309,18 @@ def test_eight_threads_cannot_spend_more_than_there_is() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_batches_that_share_teams_in_any_order_do_not_deadlock() -> None:
     teams = [make_funded_team(ticks=10_000) for _ in range(4)]
-    start = Barrier(4)
-    failures: list[Exception] = []
 
     def work(order: Sequence[Team]) -> None:
-        try:
-            start.wait()
-            for _ in range(10):
-                requests = [ask(team) for team in order]
-                billing.reserve(requests, now=NOON, until=LATER)
-                billing.settle(
-                    [used(t, r.request_id, (1, 1)) for t, r in zip(order, requests, strict=True)],
-                    now=NOON,
-                )
-        except Exception as error:  # noqa: BLE001 -- reported below
-            failures.append(error)
-        finally:
-            connection.close()
+        for _ in range(10):
+            requests = [ask(team) for team in order]
+            billing.reserve(requests, now=NOON, until=LATER)
+            billing.settle(
+                [used(t, r.request_id, (1, 1)) for t, r in zip(order, requests, strict=True)],
+                now=NOON,
+            )
 
     orders = [teams, teams[::-1], teams[2:] + teams[:2], teams[1::2] + teams[::2]]
-    run([Thread(target=work, args=[order]) for order in orders])
 
-    assert failures == []
+    assert race(*[partial(work, order) for order in orders]) == [None] * 4
     assert [available(team) for team in teams] == [10_000 - 40] * 4
     assert_clean()
-
-
-def run(threads: list[Thread]) -> None:
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

@@ -1,10 +1,8 @@
 """Two tabs, two clicks, two processes: whoever comes first pays, and nobody pays twice."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from django.db import connection, connections, transaction
 
 from accounts.actors import Actor, ActorKind
 from accounts.models import Team
@@ -12,8 +10,8 @@ from billing import services as billing
 from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
 from billing.payments import Card
 from billing.rules import TICKS_PER_CENT
-from tests.billing.races import race
 from tests.factories import NOON, make_admin, make_funded_team, make_team
+from tests.races import race, race_behind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,33 +80,17 @@ def test_a_second_card_waits_for_the_first_to_be_decided() -> None:
     team = make_team()
     purchase, actor = begin(team)
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            # Another process is about to try a card.
-            Purchase.of(team).select_for_update().get()
-            second = pool.submit(pay_and_hang_up, purchase, actor)
-            while not somebody_waits():
-                assert not second.done()
-            Purchase.of(team).update(
-                status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON
-            )
-        result = second.result()
+    [result] = race_behind(
+        # Another process is about to try a card.
+        lambda: Purchase.of(team).update(
+            status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON
+        ),
+        lambda: billing.pay(purchase=purchase, actor=actor, card=VISA, now=NOON),
+    )
 
+    assert isinstance(result, Purchase), result
     assert result.status == Purchase.Status.PROCESSING
     assert SandboxPayment.objects.count() == 0
-
-
-def pay_and_hang_up(purchase: Purchase, actor: Actor) -> Purchase:
-    try:
-        return billing.pay(purchase=purchase, actor=actor, card=VISA, now=NOON)
-    finally:
-        connections.close_all()
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        return bool(cursor.fetchone()[0])
 
 
 def test_one_form_sent_several_times_at_once_begins_one_purchase() -> None:

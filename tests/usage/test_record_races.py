@@ -8,8 +8,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Team
-from tests.billing.races import race
 from tests.factories import NOON, make_team
+from tests.races import race
 from tests.usage.requests import COST_TICKS, make_record
 from usage import services as usage
 from usage.models import UsageEvent, UsageRollup
