@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.email_verification import verify_email_and_resume
-from allauth.account.models import EmailConfirmationHMAC
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -29,7 +29,7 @@ def confirm(request: HttpRequest, key: str) -> HttpResponse:
         return render_page(request, TEMPLATE, {"state": "over"}, status=HTTPStatus.NOT_FOUND)
     address = confirmation.email_address
     if not confirming.is_at_hand(request, address.user):
-        return _whose(request, confirmation)
+        return _whose(request, address, key)
     if request.method != "POST":
         context = {"state": "here", "email": address.email}
         return render_page(request, TEMPLATE, context)
@@ -38,17 +38,16 @@ def confirm(request: HttpRequest, key: str) -> HttpResponse:
     return response or redirect(get_adapter().get_email_verification_redirect_url(address))
 
 
-def _whose(request: HttpRequest, confirmation: EmailConfirmationHMAC) -> HttpResponse:
+def _whose(request: HttpRequest, address: EmailAddress, key: str) -> HttpResponse:
     """Ask whoever reads the mail whether the account is theirs; if it is, they can sign in to it.
 
     To name it is not enough: whoever made it chose what it is called.
     """
-    address = confirmation.email_address
     answer = request.POST.get("answer") if request.method == "POST" else None
     if answer == "mine":
         if request.user.is_authenticated:
             get_adapter().logout(request)
-        confirming.keep(request, confirmation.key)
+        confirming.keep(request, key)
         return redirect("account_login")
     if answer == "not_mine":
         accounts.disown(address=address, now=timezone.now())
@@ -59,6 +58,6 @@ def _whose(request: HttpRequest, confirmation: EmailConfirmationHMAC) -> HttpRes
         "email": address.email,
         "account": address.user,
         "is_change": accounts.is_change(address),
-        "ways": accounts.names_of(accounts.methods_of(address.user)),
+        "sign_in_methods": accounts.phrases_of(address.user),
     }
     return render_page(request, TEMPLATE, context)
