@@ -70,7 +70,7 @@ class InvitationOverError(Exception):
                 InvitationState.ACCEPTED: "This invitation was accepted.",
                 InvitationState.REVOKED: "This invitation was revoked.",
                 InvitationState.REPLACED: "This invitation was sent again already.",
-                InvitationState.VOID: "This invitation does not count any more.",
+                InvitationState.VOID: "This invitation is no longer valid.",
             }[state]
         )
 

@@ -276,7 +276,7 @@ def test_what_a_demoted_admin_sent_is_void_though_nobody_revoked_it(
 
     answer = browser_of(guest).post(link)
     assert answer.status_code == 410
-    assert "This invitation does not count any more" in text_of(answer)
+    assert "This invitation is no longer valid" in text_of(answer)
     assert not is_in(team, guest)
 
 
