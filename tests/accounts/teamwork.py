@@ -62,5 +62,9 @@ def offer(team: Team, email: str = GUEST, role: Membership.Role = Membership.Rol
     return path_in(last_mail())
 
 
+def token_in(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
 def only(team: Team) -> Invitation:
     return accounts.waiting_invitations(team).get()

@@ -14,7 +14,7 @@ from accounts.models import User
 from tests.accounts.authenticators import add_app, add_key, code_of
 from tests.accounts.people import make_person, sign_in
 from tests.clients import Browser
-from tests.console.test_permissions import OTHERS, Page
+from tests.console.pages import OTHERS, Page
 from tests.servers import ROOT
 
 ACCOUNTS = [page for page in OTHERS if page.route.startswith(("/account/", "/accounts/"))]

@@ -21,7 +21,7 @@ from billing import services as billing
 from billing.models import BillingCycle
 from tests.accounts.people import last_mail, make_person, path_in, sign_in
 from tests.clients import Browser
-from tests.console.test_permissions import PAGES, Page, ask
+from tests.console.pages import PAGES, Page, ask
 from tests.factories import NOON, PASSWORD, make_admin, make_member, make_team
 from tests.races import race_behind
 

@@ -21,7 +21,7 @@ from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission
 from audit import services as audit
 from tests.accounts.people import last_mail, make_person, path_in, text_of
-from tests.accounts.teamwork import GUEST, html_of, is_in, offer, only
+from tests.accounts.teamwork import GUEST, html_of, is_in, offer, only, token_in
 from tests.clients import Browser
 from tests.factories import make_member, make_team
 
@@ -63,7 +63,7 @@ def test_an_invitation_is_mailed_with_a_link_that_is_kept_nowhere(
     path = path_in(last_mail())
 
     message = last_mail()
-    token = path.rstrip("/").rpartition("/")[2]
+    token = token_in(path)
     assert message.to == [GUEST]
     assert message.subject == "Alice Moreau invites you to Larkspur Labs"
     for text in (str(message.body), html_of(message)):

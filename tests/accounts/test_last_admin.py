@@ -11,7 +11,8 @@ from accounts.actors import SYSTEM, Actor
 from accounts.consequences import BlockedError
 from accounts.models import Membership, Team, User
 from audit import services as audit
-from tests.accounts.people import last_mail, make_person, path_in
+from tests.accounts.people import make_person
+from tests.accounts.teamwork import offer, token_in
 from tests.factories import NOON, make_admin, make_team
 from tests.races import race
 
@@ -79,15 +80,7 @@ def test_one_of_two_admins_stays_whatever_both_do_at_once(
 
 def test_an_invitation_accepted_twice_at_once_is_one_membership() -> None:
     team, guest = make_team(), make_person()
-    accounts.invite(
-        team=team,
-        emails=[guest.email],
-        role=Membership.Role.MEMBER,
-        extra_permissions=[],
-        actor=SYSTEM,
-        now=NOON,
-    )
-    token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+    token = token_in(offer(team, guest.email))
 
     def accept() -> Team:
         return accounts.accept_invitation(
@@ -106,15 +99,7 @@ def test_an_invitation_used_by_two_accounts_at_once_lets_one_of_them_in() -> Non
     second = make_person()
     # Both have confirmed the address, as two accounts of one mailbox may.
     second.emailaddress_set.create(email=first.email, verified=True)  # type: ignore[attr-defined]
-    accounts.invite(
-        team=team,
-        emails=[first.email],
-        role=Membership.Role.ADMIN,
-        extra_permissions=[],
-        actor=SYSTEM,
-        now=NOON,
-    )
-    token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+    token = token_in(offer(team, first.email, Membership.Role.ADMIN))
 
     def accepting(user: User) -> Callable[[], Team]:
         return lambda: accounts.accept_invitation(
@@ -131,15 +116,7 @@ def test_a_team_that_is_deleted_while_somebody_joins_ends_without_members() -> N
     for _ in range(ROUNDS):
         team, guest = make_team(), make_person()
         admin = make_admin(team)
-        accounts.invite(
-            team=team,
-            emails=[guest.email],
-            role=Membership.Role.MEMBER,
-            extra_permissions=[],
-            actor=SYSTEM,
-            now=NOON,
-        )
-        token = path_in(last_mail()).rstrip("/").rpartition("/")[2]
+        token = token_in(offer(team, guest.email))
 
         race(
             partial(accounts.delete_team, team=team, actor=Actor.for_user(admin), now=NOON),

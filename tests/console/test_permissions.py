@@ -1,20 +1,18 @@
 """Who may open which page. These tables are the whole truth; a page missing from them fails."""
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
-from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLResolver, get_resolver, reverse
+from django.urls import reverse
 
-from accounts.models import Membership, Team
+from accounts.models import Membership
 from accounts.rules import MEMBER_PERMISSIONS, Permission, with_reading
 from accounts.scoping import TeamOwned
 from tests.accounts.people import text_of
+from tests.console.pages import OF_STAFF, OF_TEAMS, OTHERS, Page, ask
 from tests.factories import make_admin, make_member, make_team, make_user
 
 # Under /team/<id>/: what a member needs.
@@ -109,45 +107,8 @@ SIGNED_IN = {
 }
 # These exist only in a console with DEBUG and without EMAIL_URL.
 DEBUG_ONLY = {"/mail/", "/mail/<mail_id>/", "/mail/<mail_id>/html/"}
-# Only staff may open what is below.
-STAFF = "/admin/"
 
 
-class Page(NamedTuple):
-    """One address of the console."""
-
-    route: str
-    name: str
-    permission: Permission | None
-
-    def path(self, team: Team | None = None) -> str:
-        path = self.route.replace("<team_id>", str(team.pk if team else uuid4()))
-        path = re.sub(r"<(pk|session_id)>", "7", path)
-        # A UUID fits into every other place, and nothing has it.
-        return re.sub(r"<\w+>", str(uuid4()), path)
-
-
-def pages(resolver: URLResolver, prefix: str = "/", namespace: str = "") -> Iterator[Page]:
-    for pattern in resolver.url_patterns:
-        route = prefix + readable(str(pattern.pattern))
-        if isinstance(pattern, URLResolver):
-            inner = f"{pattern.namespace}:" if pattern.namespace else namespace
-            yield from pages(pattern, route, inner)
-        else:
-            permission = vars(pattern.callback).get("permission")
-            yield Page(route, f"{namespace}{pattern.name}", permission)
-
-
-def readable(pattern: str) -> str:
-    """Write converters and regular expressions alike: <name>."""
-    pattern = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", pattern.lstrip("^").rstrip("$"))
-    return re.sub(r"<\w+:(\w+)>", r"<\1>", pattern)
-
-
-PAGES = sorted(pages(get_resolver()))
-OF_TEAMS = [page for page in PAGES if page.route.startswith("/team/<team_id>/")]
-OF_STAFF = [page for page in PAGES if page.route.startswith(STAFF)]
-OTHERS = [page for page in PAGES if page not in OF_TEAMS and page not in OF_STAFF]
 NOT_FOR_ALL = [page for page in OF_TEAMS if page.permission not in MEMBER_PERMISSIONS]
 
 
@@ -157,12 +118,6 @@ def each(chosen: list[Page]) -> pytest.MarkDecorator:
 
 def among(routes: set[str]) -> list[Page]:
     return [page for page in OTHERS if page.route in routes]
-
-
-def ask(client: Client, path: str) -> HttpResponse:
-    """Open the page, by POST if it only takes that."""
-    answer = client.get(path)
-    return client.post(path) if answer.status_code == 405 else answer  # type: ignore[return-value]
 
 
 def without_ids(answer: HttpResponse) -> str:

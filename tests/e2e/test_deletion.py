@@ -7,17 +7,16 @@ from urllib.request import Request, urlopen
 from playwright.sync_api import Page, expect
 
 from tests.e2e.mails import open_mail
-from tests.e2e.test_main_job import NAME, make_key, sign_up
+from tests.e2e.people import NAME, PASSWORD, make_key, sign_in, sign_up
 from tests.servers import Console, until
 
 EMAIL = "leaver@example.com"
-PASSWORD = "one-tick-is-1e-10-dollars"
 
 
 def test_a_person_deletes_their_account_restores_it_and_leaves_for_good(
     page: Page, server: Console
 ) -> None:
-    sign_up(page, email=EMAIL)
+    sign_up(page, EMAIL)
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     home = page.url
     secret = make_key(page, home)
@@ -28,7 +27,7 @@ def test_a_person_deletes_their_account_restores_it_and_leaves_for_good(
     open_mail(page, EMAIL, "will be deleted")
     expect(page.locator("main")).to_contain_text("You asked to delete your account")
 
-    sign_in(page)
+    sign_in(page, EMAIL)
     expect(page.get_by_role("heading", level=1)).to_have_text("Restore your account")
     for elsewhere in (home, "/account/", "/help/", "/nothing"):
         page.goto(elsewhere)
@@ -40,7 +39,7 @@ def test_a_person_deletes_their_account_restores_it_and_leaves_for_good(
 
     delete(page)
     thirty_days_pass(server)
-    sign_in(page)
+    sign_in(page, EMAIL)
     expect(page.locator("main")).to_contain_text("The email or the password is not right.")
     assert status_with(server, secret) == 400  # As for a key that never was.
 
@@ -62,13 +61,6 @@ def delete(page: Page) -> None:
     page.get_by_role("button", name="Delete account").click()
     expect(page.locator(".toasts")).to_contain_text("Your account will be erased on")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Sign in")
-
-
-def sign_in(page: Page) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def sign_up_again(page: Page) -> None:

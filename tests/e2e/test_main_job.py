@@ -10,10 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from billing.rules import TICKS_PER_USD, usd
 from tests.e2e.conftest import watch
-from tests.e2e.mails import follow_link, open_mail
+from tests.e2e.people import NAME, make_key, sign_up
 from tests.servers import Console, until
 
-NAME = "Dora Lindqvist"
 MODEL = "grok-4.3"
 PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million tokens.
 CHOICES = 128
@@ -38,7 +37,7 @@ def staff(
 def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
     page: Page, staff: Page, server: Console
 ) -> None:
-    sign_up(page, email="dora@example.com")
+    sign_up(page, "dora@example.com")
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     home = page.url
 
@@ -74,20 +73,6 @@ def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(
     server.manage("verify_ledger")
 
 
-def sign_up(page: Page, *, email: str) -> None:
-    """Come as a stranger and leave signed in, by the link that was mailed."""
-    page.goto("/")
-    page.get_by_role("link", name="Create an account").click()
-    page.get_by_label("Name").fill(NAME)
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill("one-tick-is-1e-10-dollars")
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("link", name="shows them here")).to_be_visible()
-    open_mail(page, email)
-    follow_link(page, "confirm-email")
-    page.get_by_role("button", name="Confirm your email").click()
-
-
 def buy(page: Page, amount: str) -> None:
     """Go through the checkout, from the dialog that asks how much."""
     dialog = page.get_by_role("dialog", name="Buy credits")
@@ -103,19 +88,6 @@ def buy(page: Page, amount: str) -> None:
     page.get_by_role("button", name=f"Pay {amount}.00").click()
     expect(page.locator(".toasts")).to_contain_text(f"has {amount}.00 more to spend")
     expect(page.locator(".amount")).to_have_text(f"{amount}.00")
-
-
-def make_key(page: Page, home: str) -> str:
-    """Make a key as a person does, and read its secret from the dialog that shows it once."""
-    page.goto(home)
-    page.locator("main").get_by_role("button", name="Create API key").first.click()
-    page.get_by_role("dialog", name="Create API key").get_by_label("Name").fill("notebook")
-    page.get_by_role("button", name="Create key").click()
-    secret = page.get_by_role("dialog", name="Copy the secret").locator(".secret code").inner_text()
-    page.get_by_role("button", name="I have stored it").click()
-    expect(page.get_by_role("row", name="notebook")).to_contain_text("Active")
-    expect(page.get_by_text(secret)).to_have_count(0)
-    return secret
 
 
 def ask(client: openai.OpenAI) -> int:

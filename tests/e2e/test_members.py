@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import watch
 from tests.e2e.mails import follow_link, open_mail
-from tests.e2e.test_security import set_up_app
+from tests.e2e.people import set_up_app
 from tests.servers import Console
 
 PASSWORD = "nine-herons-on-the-weir"

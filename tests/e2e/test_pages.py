@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import watch
+from tests.e2e.people import sign_in
 from tests.servers import Console
 
 WIDTHS = {"desktop": 1440, "phone": 360}
@@ -21,7 +22,8 @@ def signed_in(browser: Browser, server: Console, world: dict[str, Any]) -> Any:
     """Sign the admin in once, and keep the cookies."""
     context = browser.new_context(base_url=server.base_url)
     page = context.new_page()
-    sign_in(page, world)
+    sign_in(page, **world["admin"])
+    expect(page).to_have_url(re.compile("/team/"))
     cookies = context.storage_state()
     context.close()
     return cookies
@@ -48,14 +50,6 @@ def page(context: BrowserContext, problems: list[str]) -> Iterator[Page]:
 @pytest.fixture
 def home(world: dict[str, Any]) -> str:
     return f"/team/{world['team_id']}/"
-
-
-def sign_in(page: Page, world: dict[str, Any]) -> None:
-    page.goto("/")
-    page.get_by_label("Email").fill(world["admin"]["email"])
-    page.get_by_label("Password").fill(world["admin"]["password"])
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
@@ -93,7 +87,7 @@ def test_without_script_one_signs_in_makes_a_key_reads_usage_and_signs_out(
 ) -> None:
     context = browser.new_context(base_url=server.base_url, java_script_enabled=False)
     page = context.new_page()
-    sign_in(page, world)
+    sign_in(page, **world["admin"])
 
     page.locator("main").get_by_role("button", name="Create API key").click()
     page.get_by_role("dialog").get_by_label("Name").fill("without-script")

@@ -1,70 +1,18 @@
 """Guarding an account as its person does: codes, passkeys, being asked again, mail on sign-ins."""
 
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
 from tests.e2e.mails import follow_link, open_mail
+from tests.e2e.people import NAME, PASSWORD, code_of, set_up_app, sign_in, sign_out, sign_up
 from tests.servers import Console
 
-PASSWORD = "seven-lamps-over-the-quay"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
-
-
-def sign_up(page: Page, email: str) -> None:
-    page.goto("/accounts/signup/")
-    page.get_by_label("Name").fill("Edda Brandt")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
-    open_mail(page, email)
-    follow_link(page, "confirm-email")
-    page.get_by_role("button", name="Confirm your email").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
-
-
-def sign_out(page: Page) -> None:
-    page.locator("[popovertarget=account]").click()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Sign in to")
-
-
-def sign_in(page: Page, email: str) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-
-
-def code_of(secret: str, ahead: int = 0) -> str:
-    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + ahead)))
-
-
-def set_up_app(page: Page) -> tuple[str, list[str]]:
-    """Set up an authenticator app; return its secret and the recovery codes."""
-    page.goto("/account/security/")
-    page.get_by_role("button", name="Set up app").click()
-    expect(page.get_by_role("img", name="QR code")).to_be_visible()
-    assert page.locator(".qr").evaluate("image => image.naturalWidth") > 0
-    link = page.get_by_role("link", name="open the app").get_attribute("href") or ""
-    secret = parse_qs(urlsplit(link).query)["secret"][0]
-    assert page.locator(".secret code").inner_text().replace(" ", "") == secret
-    page.get_by_label("Code").fill(code_of(secret))
-    page.get_by_role("button", name="Set up app").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
-    page.get_by_role("button", name="Show codes").click()
-    expect(page.get_by_role("heading", name="Keep these codes")).to_be_visible()
-    codes = page.locator(".codes code").all_inner_texts()
-    assert len(set(codes)) == 10
-    return secret, codes
 
 
 def test_from_signing_up_to_a_second_factor_to_signing_in_with_a_recovery_code(page: Page) -> None:
@@ -85,7 +33,7 @@ def test_from_signing_up_to_a_second_factor_to_signing_in_with_a_recovery_code(p
     page.get_by_label("Code").fill(codes[3])
     page.get_by_role("button", name="Sign in", exact=True).click()
 
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     page.goto("/account/security/")
     expect(page.get_by_role("region", name="Recovery codes")).to_contain_text("9 left")
 
@@ -98,10 +46,10 @@ def test_from_signing_up_to_a_second_factor_to_signing_in_with_a_recovery_code(p
     page.get_by_label("Code").fill(code_of(secret, ahead=1))
     page.get_by_label("Trust this browser").check()
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     sign_out(page)
     sign_in(page, email)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 
 
 @pytest.fixture
@@ -146,7 +94,7 @@ def test_a_passkey_signs_in_alone_is_a_second_factor_and_can_be_removed(
 
     sign_out(page)
     page.get_by_role("button", name="Sign in with a passkey").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 
     sign_out(page)
     sign_in(page, email)
@@ -154,10 +102,10 @@ def test_a_passkey_signs_in_alone_is_a_second_factor_and_can_be_removed(
     # One box, for whichever factor is used.
     page.get_by_label("Trust this browser").check()
     page.get_by_role("button", name="Use passkey").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     sign_out(page)
     sign_in(page, email)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 
     page.goto("/account/security/")
     keys = page.get_by_role("region", name="Passkeys and security keys")
@@ -171,7 +119,7 @@ def test_a_passkey_signs_in_alone_is_a_second_factor_and_can_be_removed(
     expect(keys).to_contain_text("Your fingerprint")
     sign_out(page)
     sign_in(page, email)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 
 
 def test_who_cancels_the_passkey_is_told_and_may_try_again(page: Page, passkeys: Any) -> None:
@@ -199,7 +147,7 @@ def test_a_sign_in_from_another_device_is_mailed_and_its_session_ended(
     email = "edda.mail@example.com"
     sign_up(page, email)
     sign_in(elsewhere, email)
-    expect(elsewhere.get_by_role("heading", level=1)).to_have_text("Edda Brandt")
+    expect(elsewhere.get_by_role("heading", level=1)).to_have_text(NAME)
 
     open_mail(page, email, "New sign-in to Console: Firefox on Linux")
     expect(page.locator("main")).to_contain_text("The place is an approximation.")

@@ -7,7 +7,7 @@ from django.urls import reverse
 from audit.models import AuditEvent
 from gateway.models import Cluster, Deployment, InferenceModel
 from tests.accounts.people import make_person
-from tests.support.test_admin_door import enter
+from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
 

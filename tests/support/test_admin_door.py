@@ -14,19 +14,11 @@ from accounts import services as accounts
 from accounts.models import Team, User
 from audit import services as audit
 from tests.accounts.people import make_person
+from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
 # What the page sends for the list of memberships, which nobody edits.
 NO_MEMBERSHIPS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
-
-
-def enter(client: Client, user: User) -> None:
-    """Sign in as after passing a second factor."""
-    factor = Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
-    client.force_login(user)
-    session = client.session
-    session["otp_device_id"] = f"accounts.factor/{factor.pk}"
-    session.save()
 
 
 @pytest.mark.parametrize("page", ["/admin/", "/admin/accounts/user/"])

@@ -15,7 +15,7 @@ from audit import services as audit
 from tests.accounts.people import last_mail, make_person
 from tests.clients import Browser
 from tests.factories import NOON, PASSWORD
-from tests.support.test_admin_door import enter
+from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from tests.accounts.people import last_mail, make_person, path_in
 from tests.accounts.teamwork import browser_of, is_in, send, standing
 from tests.clients import Browser
 from tests.factories import NOON, make_admin, make_member, make_team
-from tests.support.test_admin_door import enter
+from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
 
