@@ -111,7 +111,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):
                 )
         except IntegrityError as error:
             # The same form sent twice: the first has made the account.
-            messages.info(request, "Your account is made. Sign in to it.")
+            messages.info(request, "Your account was created. Sign in to it.")
             raise ImmediateHttpResponse(redirect("account_login")) from error
         return user
 

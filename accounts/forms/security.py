@@ -188,7 +188,7 @@ class CredentialField(forms.JSONField):
         super().__init__(
             error_messages={
                 "required": "The browser sent no passkey. Try again.",
-                "invalid": "The browser sent something else than a passkey.",
+                "invalid": "The browser sent something other than a passkey.",
             }
         )
 
@@ -240,7 +240,7 @@ class AddKeyForm(CredentialForm, AddWebAuthnForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        hint = "So that you can tell it from others, as “Laptop” or “Blue key”."
+        hint = "To tell it from others, for example “Laptop” or “Blue key”."
         dress(self.fields["name"], "Name", hint=hint, autofocus=True, maxlength="80")
         self.fields["name"].required = False
         self.fields["passwordless"].initial = True

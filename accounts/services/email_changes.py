@@ -25,7 +25,7 @@ class EmailTakenError(Exception):
 
     def __init__(self, email: str) -> None:
         super().__init__(
-            f"Another account with the email {email} has a password, and this one has one, too. "
+            f"Another account with the email {email} has a password, and so has this one. "
             "Remove the password of one of the two, then follow the link again."
         )
 

@@ -55,7 +55,7 @@ def standing_of(actor: Actor, team: Team) -> Membership | None:
         return None
     membership = Membership.objects.filter(team=team, user=actor.user).first()
     if membership is None:
-        raise NotPermittedError(f"You are not in {team.name} any more.")
+        raise NotPermittedError(f"You are no longer in {team.name}.")
     return membership
 
 

@@ -68,7 +68,7 @@ def _send_link(request: AccountRequest, address: EmailAddress) -> None:
         messages.warning(
             request,
             f"A link to {address.email} was mailed less than three minutes ago. "
-            "Look into the spam folder, or try again in three minutes.",
+            "Look in your spam folder, or try again in three minutes.",
         )
     elif send_verification_email_to_address(request, address):
         messages.info(request, f"We have mailed a link to {address.email}.")

@@ -58,7 +58,7 @@ def _accept(request: HttpRequest, user: User, found: Invitation, token: str) -> 
         return _page(request, found, status=HTTPStatus.FORBIDDEN)
     except (accounts.LeavingError, accounts.TooManyTeamsError) as error:
         return _page(request, found, status=HTTPStatus.CONFLICT, error=str(error))
-    messages.info(request, f"You are in {team.name} now.")
+    messages.info(request, f"You joined {team.name}.")
     return redirect("home", team_id=team.pk)
 
 

@@ -65,7 +65,7 @@ def remove(request: AccountRequest) -> HttpResponse:
         messages.warning(request, str(error))
     else:
         if removed:
-            messages.info(request, f"{removed} does not sign in to this account any more.")
+            messages.info(request, f"{removed} no longer signs in to this account.")
     return redirect("accounts:methods")
 
 

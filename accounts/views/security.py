@@ -201,7 +201,7 @@ def download_codes(request: AccountRequest) -> HttpResponse:
     """Give the codes back as a file to the page that shows them; nobody else can name them."""
     codes = request.POST.get("codes", "").split()
     if not factors.are_recovery_codes(request.user, codes):
-        messages.warning(request, "Those codes do not count any more.")
+        messages.warning(request, "Those codes no longer work.")
         return redirect("mfa_view_recovery_codes")
     context = {"codes": codes, "now": timezone.now()}
     response = render_page(request, "mfa/recovery_codes.txt", context)
@@ -239,7 +239,7 @@ def make_codes(request: AccountRequest) -> HttpResponse:
 @require_POST
 def forget_browsers(request: AccountRequest) -> HttpResponse:
     factors.forget_browsers(hand=_hand(request))
-    messages.info(request, "All trusted browsers are forgotten. The next sign-in asks for a code.")
+    messages.info(request, "Forgot all trusted browsers. The next sign-in has a second step.")
     return redirect("mfa_index")
 
 

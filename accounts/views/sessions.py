@@ -31,7 +31,7 @@ def end(request: AccountRequest, session_id: int) -> HttpResponse:
         user=request.user, session_id=session_id, actor=actor_of(request), now=timezone.now()
     )
     if ended is None:
-        messages.info(request, "That session had ended already.")
+        messages.info(request, "That session had already ended.")
     else:
         messages.info(request, f"The session of {ended.device} has ended.")
     return redirect("accounts:sessions")

@@ -157,7 +157,7 @@ def link(request: AccountRequest) -> HttpResponse:
     """Ask once more, naming both, before the one opens the other."""
     login = linking.recall(request, linking.LINK)
     if login is None:
-        messages.info(request, "Nothing waits to be linked any more. You can add it here.")
+        messages.info(request, "There is nothing left to link. You can add an account here.")
         return redirect("accounts:methods")
     if request.method != "POST":
         context = {

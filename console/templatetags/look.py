@@ -211,7 +211,7 @@ def initials(name: str) -> str:
 @register.filter
 def listed(things: Iterable[object], word: str) -> str:
     """Name them in a sentence: "Google, GitHub or a password"."""
-    return get_text_list(list(things), word)
+    return get_text_list([str(thing) for thing in things], word)
 
 
 @register.filter

@@ -83,7 +83,7 @@ def test_who_signs_in_comes_back_and_joins(team: Team, client: Client) -> None:
     answer = client.post(path, follow=True)
 
     assert answer.redirect_chain == [(reverse("home", args=[team.pk]), 302)]
-    assert "You are in Larkspur Labs now." in answer.content.decode()
+    assert "You joined Larkspur Labs." in answer.content.decode()
     assert is_in(team, person)
     event = audit.log(team).filter(operation="AcceptInvitation").get()
     assert (event.user, event.before) == (person, None)
@@ -180,7 +180,7 @@ def test_an_invitation_works_once(team: Team, client: Client) -> None:
     assert "This invitation was used" in used.content.decode()
     assert not is_in(team, second)
     assert Membership.objects.filter(team=team).count() == 1
-    assert "You are in Larkspur Labs already" in client.get(path).content.decode()
+    assert "You are already in Larkspur Labs" in client.get(path).content.decode()
 
 
 def test_who_left_does_not_come_back_by_the_same_link(team: Team, alice: User) -> None:

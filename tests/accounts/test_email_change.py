@@ -423,7 +423,7 @@ def test_the_page_that_undid_it_mails_a_link_for_a_new_password(
 
     owner.post(reverse("account_reset_password"), {"email": old})
 
-    assert mail_to(old).subject.startswith("Set a new password")
+    assert mail_to(old).subject.startswith("Reset your password")
 
 
 @pytest.mark.django_db

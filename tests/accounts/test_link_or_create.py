@@ -72,7 +72,7 @@ def test_the_question_is_asked_and_until_it_is_answered_nothing_happens(
 
     page = text_of(client.get(QUESTION))
 
-    assert "You have an account already" in page
+    assert "You already have an account" in page
     assert "It signs in with a password." in page
     assert person.email in page
     assert SESSION_KEY not in client.session
@@ -86,7 +86,7 @@ def test_linking_asks_for_a_sign_in_names_both_and_then_both_open_the_account(
     client: Client, person: User
 ) -> None:
     begin_to_link(client)
-    assert "Then you are asked to link X to it" in text_of(client.get(TO_LINK))
+    assert "You are then asked to link X to it" in text_of(client.get(TO_LINK))
     # A sign-in alone links nothing.
     assertRedirects(
         client.post(TO_LINK, {"login": person.email, "password": PASSWORD}),

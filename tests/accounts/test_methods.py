@@ -384,5 +384,5 @@ def test_what_was_asked_for_is_done_after_the_proof_at_the_provider(
     back = come_back(client, X, process="redirect", next=asked)
     page = client.get(back.headers["Location"], follow=True)
 
-    assert "X as @second does not sign in to this account any more." in page.content.decode()
+    assert "X as @second no longer signs in to this account." in page.content.decode()
     assert ways(user) == ["X as @jack"]

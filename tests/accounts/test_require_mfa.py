@@ -81,7 +81,7 @@ def test_without_a_factor_every_page_says_what_is_asked_and_leads_there(name: st
 
     page = answer.content.decode()
     assert answer.status_code == 403
-    assert "asks for a second factor" in page
+    assert "requires a second factor" in page
     assert reverse("mfa_index") in page
     # Nothing of the team, neither on the page nor in the frame around it.
     for told in ("1,234", "Bob Tanaka", f'href="{reverse("api_keys:list", args=[team.pk])}"'):

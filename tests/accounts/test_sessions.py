@@ -74,7 +74,7 @@ def test_one_session_is_ended_and_the_others_stay(person: User) -> None:
     assert event.operation == "EndSession"
     assert event.before == {"sessions": ["Safari on iOS, United Kingdom, 81.2.69.142"]}
     again = here.post(f"/account/sessions/{row.pk}/end/", follow=True)
-    assert "That session had ended already." in again.content.decode()
+    assert "That session had already ended." in again.content.decode()
 
 
 def test_all_others_are_ended_at_once(person: User) -> None:

@@ -71,7 +71,7 @@ def test_a_link_followed_in_another_browser_confirms_after_a_sign_in(client: Cli
 
     assert "Is this account yours?" in page
     assert "Alice Larkspur" in page
-    assert "<dd>Password</dd>" in page
+    assert "<dd>A password</dd>" in page
     assertRedirects(elsewhere.post(link, {"answer": "mine"}), reverse("account_login"))
     assert not EmailAddress.objects.get().verified
     assertRedirects(sign_in(elsewhere, "alice@example.test"), link)

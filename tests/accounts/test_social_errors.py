@@ -38,7 +38,7 @@ def test_what_was_begun_in_another_browser_is_refused(client: Client) -> None:
     page = client.get(eves)
 
     assert page.status_code == 400
-    assert "Begin once more" in page.content.decode()
+    assert "Start again" in page.content.decode()
     assert SESSION_KEY not in client.session
     assert not User.objects.exists()
 
@@ -52,7 +52,7 @@ def test_an_answer_nobody_asked_for_is_refused(client: Client, query: str) -> No
     page = client.get(reverse("social_callback", args=[X]) + query)
 
     assert page.status_code == 400
-    assert "Begin once more" in page.content.decode()
+    assert "Start again" in page.content.decode()
 
 
 @pytest.mark.django_db

@@ -125,9 +125,9 @@ def join(guest: Page, email: str, home: str) -> None:
     link = guest.url
     guest.get_by_role("button", name="Join team").click()
     expect(guest).to_have_url(home)
-    expect(guest.locator(".toasts")).to_contain_text("You are in Meridian now.")
+    expect(guest.locator(".toasts")).to_contain_text("You joined Meridian.")
     guest.goto(link)
-    expect(guest.get_by_role("heading", level=1)).to_have_text("You are in Meridian already")
+    expect(guest.get_by_role("heading", level=1)).to_have_text("You are already in Meridian")
 
 
 def meet_a_closed_page(guest: Page, home: str) -> None:
@@ -164,7 +164,7 @@ def require_a_factor(page: Page, guest: Page, home: str) -> None:
     expect(page.locator("main")).to_contain_text("Required")
 
     guest.goto(f"{home}members/")
-    expect(guest.get_by_role("heading", level=1)).to_have_text("Meridian asks for a second factor")
+    expect(guest.get_by_role("heading", level=1)).to_have_text("Meridian requires a second factor")
     expect(guest.locator("main")).not_to_contain_text("Gina")
     guest.get_by_role("button", name="Set up a second factor").click()
     expect(guest).to_have_url(re.compile("/account/security/$"))

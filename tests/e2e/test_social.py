@@ -110,7 +110,7 @@ def test_an_address_with_an_account_is_linked_after_signing_in_to_it(
     sub = sub_of(larkspur, alice["email"])
     page.goto("/accounts/login/")
     go_to_issuer(page, sub)
-    expect(page.get_by_role("heading", level=1)).to_have_text("You have an account already")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You already have an account")
 
     page.get_by_role("button", name="Sign in to link").click()
     page.get_by_label("Email").fill(alice["email"])
