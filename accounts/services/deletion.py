@@ -15,12 +15,12 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 
+from accounts import signals
 from accounts.actors import SYSTEM, Actor
 from accounts.consequences import BlockedError, Consequence, gather, refuse_blocked
 from accounts.models import (
@@ -35,9 +35,10 @@ from accounts.models import (
 from accounts.services.invitations import revoke_all_unbacked
 from accounts.services.locks import lock_person, lock_person_in_teams
 from accounts.services.pending_emails import forget_pending_email, is_change
-from accounts.services.rights import present_admins
+from accounts.services.people import announce
+from accounts.services.rights import other_admins, present_admins
+from accounts.services.sessions import delete_sessions
 from accounts.services.teams import close_team, personal_team
-from accounts.signals import account_changed, account_closed, account_closing, person_erased
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,8 @@ def erased_from(user: User) -> datetime:
 
 def teams_without_another_admin(user: User) -> list[Team]:
     """List the teams that the person would leave behind with nobody to look after them."""
-    others = present_admins().filter(team=OuterRef("team")).exclude(user=user)
     own = Membership.objects.filter(user=user, role=Membership.Role.ADMIN, team__is_personal=False)
-    left_alone = own.filter(~Exists(others)).select_related("team")
+    left_alone = own.filter(~Exists(other_admins(OuterRef("team"), user))).select_related("team")
     return [m.team for m in left_alone.order_by(Lower("team__name"), "team_id")]
 
 
@@ -90,7 +90,7 @@ def deletion_consequences(user: User, *, now: datetime) -> list[Consequence]:
         )
         for team in teams_without_another_admin(user)
     ]
-    told = gather(account_closing, user=user, team=personal_team(user), now=now)
+    told = gather(signals.account_closing, user=user, team=personal_team(user), now=now)
     shared = Team.objects.filter(memberships__user=user, is_personal=False)
     if names := list(shared.order_by(Lower("name"), "pk").values_list("name", flat=True)):
         told.append(
@@ -115,22 +115,20 @@ def request_deletion(*, user: User, actor: Actor, reason: str = "", now: datetim
         refuse_blocked(deletion_consequences(person, now=now))
         person.deletion_requested_at = now
         person.save(update_fields=["deletion_requested_at"])
-        team = personal_team(person)
-        account_changed.send(
-            sender=User,
+        announce(
             operation="DeleteAccount",
-            team=team,
-            actor=actor,
             description=f"Asked to delete the account of {person.display_name}",
-            target=person,
+            user=person,
             before={"deletion_requested_at": None},
             after={"deletion_requested_at": now, "erased_from": now + GRACE}
             | ({"reason": reason} if reason else {}),
+            actor=actor,
             now=now,
         )
-        account_closed.send(sender=User, user=person, team=team, actor=actor, now=now)
+        team = personal_team(person)
+        signals.account_closed.send(sender=User, user=person, team=team, actor=actor, now=now)
         revoke_all_unbacked(inviter=person, actor=actor, now=now)
-        _end_sessions(person)
+        delete_sessions(UserSession.objects.filter(user=person))
         _mail(person, "deletion_begun", by_support=bool(reason))
     user.deletion_requested_at = person.deletion_requested_at
 
@@ -147,15 +145,13 @@ def restore(*, user: User, actor: Actor, now: datetime) -> None:
     if asked_at := person.deletion_requested_at:
         person.deletion_requested_at = None
         person.save(update_fields=["deletion_requested_at"])
-        account_changed.send(
-            sender=User,
+        announce(
             operation="RestoreAccount",
-            team=personal_team(person),
-            actor=actor,
             description=f"Restored the account of {person.display_name}",
-            target=person,
+            user=person,
             before={"deletion_requested_at": asked_at},
             after={"deletion_requested_at": None},
+            actor=actor,
             now=now,
         )
         _mail(person, "deletion_cancelled")
@@ -234,18 +230,16 @@ def _leave_a_bare_id(user: User, known: KnownAs, now: datetime) -> None:
     _blank(user, now)
     Team.objects.filter(pk=own.pk).update(name=user.pseudonym)
     for team in [own, *shared]:
-        account_changed.send(
-            sender=User,
+        signals.announce(
             operation="EraseAccount",
-            team=team,
-            actor=SYSTEM,
             description=f"{user.pseudonym} was erased",
+            team=team,
             target=user,
-            before={},
             after={"erased": True},
+            actor=SYSTEM,
             now=now,
         )
-    person_erased.send(sender=User, user=user, team=own, known=known, now=now)
+    signals.person_erased.send(sender=User, user=user, team=own, known=known, now=now)
     for team in shared:
         if not present_admins().filter(team=team).exists():
             # Those who stay cannot make one of themselves an admin; support has to know.
@@ -288,7 +282,7 @@ def _addresses_of_others(user: User, lowered: Iterable[str]) -> set[str]:
 
 def _delete_rows(user: User, known: KnownAs) -> None:
     """Delete what only the account had, and what would lead to it."""
-    _end_sessions(user)
+    delete_sessions(UserSession.objects.filter(user=user))
     for model in (Authenticator, EmailAddress, EmailChange, Membership, SignIn, SocialAccount):
         model.objects.filter(user=user).delete()
     invitations = Invitation.across_teams.all()
@@ -314,12 +308,6 @@ def _blank(user: User, now: datetime) -> None:
     user.erased_at = now
     user.set_unusable_password()
     user.save()
-
-
-def _end_sessions(user: User) -> None:
-    sessions = UserSession.objects.filter(user=user)
-    Session.objects.filter(session_key__in=sessions.values("session_key")).delete()
-    sessions.delete()
 
 
 # --- Words ------------------------------------------------------------------------------------

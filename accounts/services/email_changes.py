@@ -1,7 +1,5 @@
 """Changing an account's e-mail: confirmed by the new address, undone by the old one."""
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +14,7 @@ from accounts.models import EmailChange, User
 from accounts.services.methods import drop_unconfirmed_password
 from accounts.services.people import announce
 from accounts.services.sessions import end_other_sessions
+from accounts.services.tokens import digest_of, new_token
 
 UNDO_DAYS: Final = 7
 
@@ -82,9 +81,13 @@ def change_email(*, address: EmailAddress, actor: Actor, now: datetime) -> None:
         raise ChangeForgottenError
     before = user.email
     _move(user, address.email, EmailTakenError(address.email))
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     EmailChange.objects.create(
-        user=user, from_email=before, to_email=address.email, changed_at=now, digest=_digest(token)
+        user=user,
+        from_email=before,
+        to_email=address.email,
+        changed_at=now,
+        digest=digest_of(token),
     )
     announce(
         operation="ChangeEmail",
@@ -113,7 +116,7 @@ def change_to_undo(token: str, *, now: datetime) -> EmailChange | None:
     return (
         EmailChange.objects.select_related("user")
         .filter(
-            digest=_digest(token),
+            digest=digest_of(token),
             undone_at=None,
             changed_at__gt=now - timedelta(days=UNDO_DAYS),
             user__erased_at=None,
@@ -154,10 +157,6 @@ def undo_email_change(*, change: EmailChange, actor: Actor, now: datetime) -> bo
 
 def _locked(user: User) -> User:
     return User.objects.select_for_update().get(pk=user.pk)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _move(user: User, email: str, refusal: Exception) -> None:

@@ -1,11 +1,9 @@
 """Inviting people to a team by e-mail: sending, sending again, revoking, accepting."""
 
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, Final
 
 from allauth.account.adapter import get_adapter
@@ -16,6 +14,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.urls import reverse
 
+from accounts import signals
 from accounts.actors import Actor
 from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission, beyond_member
@@ -27,7 +26,7 @@ from accounts.services.rights import (
     standing_of,
 )
 from accounts.services.teams import enter, shown
-from accounts.signals import account_changed
+from accounts.services.tokens import digest_of, new_token
 
 INVITATION_LIFETIME: Final = timedelta(days=7)
 # How many a team may have waiting, expired ones included until they are sent again or revoked.
@@ -259,26 +258,20 @@ def accept_invitation(*, token: str, user: User, actor: Actor, now: datetime) ->
     )
     invitation.accepted_at, invitation.accepted_by = now, user
     invitation.save(update_fields=["accepted_at", "accepted_by"])
-    account_changed.send(
-        sender=Membership,
+    signals.announce(
         operation="AcceptInvitation",
-        team=team,
-        actor=actor,
         # Not by whose: that would be a third person's name. The log has who invited the address.
         description="Joined the team by an invitation",
+        team=team,
         target=user,
-        before={},
         after=shown(membership) | {"invited_as": invitation.email},
+        actor=actor,
         now=now,
     )
     return team
 
 
 # --- Shared -----------------------------------------------------------------------------------
-
-
-def digest_of(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
 
 
 def _is_backed(invitation: Invitation) -> bool:
@@ -343,11 +336,20 @@ def _send(
     before: dict[str, Any] | None = None,
 ) -> None:
     """Store an invitation under a new token, announce it, and mail the token, which is not kept."""
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     invitation.digest = digest_of(token)
     invitation.sent_at, invitation.expires_at = now, now + INVITATION_LIFETIME
     invitation.save(force_insert=True)
-    _announce(invitation, actor, operation, description, before or {}, _offer(invitation), now)
+    signals.announce(
+        operation=operation,
+        description=description,
+        team=invitation.team,
+        target=invitation,
+        before=before,
+        after=_offer(invitation),
+        actor=actor,
+        now=now,
+    )
     get_adapter().send_mail(
         "accounts/email/invitation",
         invitation.email,
@@ -368,14 +370,14 @@ def _end(invitation: Invitation, now: datetime) -> None:
 
 def _revoke(invitation: Invitation, actor: Actor, now: datetime) -> None:
     _end(invitation, now)
-    _announce(
-        invitation,
-        actor,
-        "RevokeInvitation",
-        f"Revoked the invitation of {invitation.email}",
-        _offer(invitation),
-        {},
-        now,
+    signals.announce(
+        operation="RevokeInvitation",
+        description=f"Revoked the invitation of {invitation.email}",
+        team=invitation.team,
+        target=invitation,
+        before=_offer(invitation),
+        actor=actor,
+        now=now,
     )
 
 
@@ -386,25 +388,3 @@ def _offer(invitation: Invitation) -> dict[str, Any]:
         "permissions": [str(permission) for permission in invitation.extra_permissions],
         "expires_at": invitation.expires_at,
     }
-
-
-def _announce(
-    invitation: Invitation,
-    actor: Actor,
-    operation: str,
-    description: str,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    now: datetime,
-) -> None:
-    account_changed.send(
-        sender=Invitation,
-        operation=operation,
-        team=invitation.team,
-        actor=actor,
-        description=description,
-        target=invitation,
-        before=before,
-        after=after,
-        now=now,
-    )

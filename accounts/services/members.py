@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.db import transaction
-from django.db.models import QuerySet
 
+from accounts import signals
 from accounts.actors import Actor
 from accounts.consequences import Consequence, gather, refuse_blocked
 from accounts.models import Membership, Team, User
@@ -17,7 +16,7 @@ from accounts.services.locks import lock_team
 from accounts.services.rights import (
     LastAdminError,
     effective,
-    present_admins,
+    other_admins,
     refuse_personal,
     require,
     require_admin,
@@ -25,7 +24,6 @@ from accounts.services.rights import (
     standing_of,
 )
 from accounts.services.teams import enter, shown
-from accounts.signals import account_changed, member_leaving
 
 
 class NotMemberError(Exception):
@@ -54,13 +52,13 @@ def add_member(
     membership = enter(
         team=team, user=user, role=role, extra_permissions=extra_permissions, now=now
     )
-    _announce(
-        membership,
-        actor,
-        "AddMember",
-        f"Added {user.display_name} to the team",
-        before={},
+    signals.announce(
+        operation="AddMember",
+        description=f"Added {user.display_name} to the team",
+        team=team,
+        target=user,
         after=shown(membership),
+        actor=actor,
         now=now,
     )
     return membership
@@ -68,7 +66,7 @@ def add_member(
 
 def leaving(team: Team, user: User, *, now: datetime) -> list[Consequence]:
     """Say what becomes of what the person has in the team when they go."""
-    return gather(member_leaving, team=team, user=user, now=now)
+    return gather(signals.member_leaving, team=team, user=user, now=now)
 
 
 @transaction.atomic
@@ -99,13 +97,14 @@ def update_member(
     if after == before:
         return
     membership.save(update_fields=["role", "extra_permissions"])
-    _announce(
-        membership,
-        actor,
-        "UpdateMember",
-        f"Changed what {user.display_name} may do in the team",
+    signals.announce(
+        operation="UpdateMember",
+        description=f"Changed what {user.display_name} may do in the team",
+        team=team,
+        target=user,
         before=before,
         after=after,
+        actor=actor,
         now=now,
     )
     revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
@@ -126,13 +125,13 @@ def remove_member(*, team: Team, user: User, actor: Actor, now: datetime) -> Non
     if membership.is_admin:
         require_admin(giver, "remove an admin")
     _take_out(membership, team, now)
-    _announce(
-        membership,
-        actor,
-        "RemoveMember",
-        f"Removed {user.display_name} from the team",
+    signals.announce(
+        operation="RemoveMember",
+        description=f"Removed {user.display_name} from the team",
+        team=team,
+        target=user,
         before=shown(membership),
-        after={},
+        actor=actor,
         now=now,
     )
     revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
@@ -149,13 +148,13 @@ def leave_team(*, team: Team, user: User, actor: Actor, now: datetime) -> None:
     refuse_personal(team)
     membership = _membership(team, user)
     _take_out(membership, team, now)
-    _announce(
-        membership,
-        actor,
-        "LeaveTeam",
-        f"Left the team {team.name}",
+    signals.announce(
+        operation="LeaveTeam",
+        description=f"Left the team {team.name}",
+        team=team,
+        target=user,
         before=shown(membership),
-        after={},
+        actor=actor,
         now=now,
     )
     revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
@@ -163,7 +162,7 @@ def leave_team(*, team: Team, user: User, actor: Actor, now: datetime) -> None:
 
 def is_last_admin(membership: Membership) -> bool:
     """Say whether the team would be without an admin if this member were none."""
-    return membership.is_admin and not _other_admins(membership.team, membership.user).exists()
+    return membership.is_admin and not other_admins(membership.team, membership.user).exists()
 
 
 def _take_out(membership: Membership, team: Team, now: datetime) -> None:
@@ -182,35 +181,8 @@ def _membership(team: Team, user: User) -> Membership:
 
 
 def _require_another_admin(team: Team, user: User) -> None:
-    if not _other_admins(team, user).exists():
+    if not other_admins(team, user).exists():
         raise LastAdminError(team)
-
-
-def _other_admins(team: Team, user: User) -> QuerySet[Membership]:
-    return present_admins().filter(team=team).exclude(user=user)
-
-
-def _announce(
-    membership: Membership,
-    actor: Actor,
-    operation: str,
-    description: str,
-    *,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    now: datetime,
-) -> None:
-    account_changed.send(
-        sender=Membership,
-        operation=operation,
-        team=membership.team,
-        actor=actor,
-        description=description,
-        target=membership.user,
-        before=before,
-        after=after,
-        now=now,
-    )
 
 
 def _tell(mail: str, membership: Membership, actor: Actor) -> None:

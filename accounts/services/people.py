@@ -9,10 +9,10 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.db import transaction
 
+from accounts import signals
 from accounts.actors import SYSTEM, Actor
 from accounts.models import User
 from accounts.services.teams import personal_team
-from accounts.signals import account_changed
 
 
 @transaction.atomic
@@ -60,15 +60,12 @@ def add_staff(*, email: str, password: str, name: str, now: datetime) -> NewStaf
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     codes = RecoveryCodes.activate(user).get_unused_codes()
-    account_changed.send(
-        sender=User,
+    announce(
         operation="AddStaff",
-        team=personal_team(user),
-        actor=SYSTEM,
         description=f"Made {user.display_name} staff on the command line",
-        target=user,
-        before={},
+        user=user,
         after={"email": user.email, "is_staff": True, "is_superuser": True},
+        actor=SYSTEM,
         now=now,
     )
     return NewStaff(user=user, secret=secret, recovery_codes=codes)
@@ -94,15 +91,13 @@ def announce_standing(*, person: User, before: dict[str, Any], actor: Actor, now
     changed = [name for name in after if after[name] != before[name]]
     if not changed:
         return
-    account_changed.send(
-        sender=User,
+    announce(
         operation="UpdatePerson",
-        team=personal_team(person),
-        actor=actor,
         description=f"Changed what the account of {person.display_name} may do",
-        target=person,
+        user=person,
         before={name: before[name] for name in changed},
         after={name: after[name] for name in changed},
+        actor=actor,
         now=now,
     )
 
@@ -122,14 +117,13 @@ def announce(
     It stands in the log of their personal team. That a person signs in is nothing that the admins
     of their other teams may read.
     """
-    account_changed.send(
-        sender=User,
+    signals.announce(
         operation=operation,
-        team=personal_team(user),
-        actor=actor,
         description=description,
+        team=personal_team(user),
         target=user,
-        before=before or {},
-        after=after or {},
+        before=before,
+        after=after,
+        actor=actor,
         now=now,
     )

@@ -6,8 +6,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from accounts.models import User
-from accounts.services.teams import personal_team
-from accounts.signals import account_changed
+from accounts.services.people import announce
 
 
 @transaction.atomic
@@ -23,14 +22,12 @@ def update_profile(*, user: User, name: str, timezone: str, actor: Actor, now: d
     if not changed:
         return
     user.save(update_fields=changed)
-    account_changed.send(
-        sender=User,
+    announce(
         operation="UpdateProfile",
-        team=personal_team(user),
-        actor=actor,
         description="Changed the profile",
-        target=user,
+        user=user,
         before={field: before[field] for field in changed},
         after={field: wanted[field] for field in changed},
+        actor=actor,
         now=now,
     )

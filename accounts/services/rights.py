@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.utils.text import get_text_list
 
 from accounts.actors import Actor, ActorKind
@@ -43,6 +43,11 @@ def refuse_personal(team: Team) -> None:
 def present_admins() -> QuerySet[Membership]:
     """Find the admins, of all teams, who can be counted on."""
     return Membership.objects.filter(role=Membership.Role.ADMIN, user__in=User.objects.present())
+
+
+def other_admins(team: Team | OuterRef, user: User) -> QuerySet[Membership]:
+    """Find those who would look after a team without this person."""
+    return present_admins().filter(team=team).exclude(user=user)
 
 
 def standing_of(actor: Actor, team: Team) -> Membership | None:

@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
 
 from accounts.actors import Actor
@@ -99,13 +100,15 @@ def end_other_sessions(*, user: User, current_key: str | None, actor: Actor, now
     others = [session for session in found if not session.is_current]
     _end(user, others, actor, now)
     # What opens nothing any more leaves nothing behind either.
-    _delete(UserSession.objects.filter(user=user).exclude(session_key=current_key or ""))
+    delete_sessions(UserSession.objects.filter(user=user).exclude(session_key=current_key or ""))
     return len(others)
 
 
 @transaction.atomic
 def _end(user: User, sessions: list[LiveSession], actor: Actor, now: datetime) -> None:
-    _delete(UserSession.objects.filter(user=user, pk__in=[session.id for session in sessions]))
+    delete_sessions(
+        UserSession.objects.filter(user=user, pk__in=[session.id for session in sessions])
+    )
     if sessions:
         announce(
             operation="EndSession" if len(sessions) == 1 else "EndSessions",
@@ -118,7 +121,8 @@ def _end(user: User, sessions: list[LiveSession], actor: Actor, now: datetime) -
         )
 
 
-def _delete(rows: Any) -> None:
+def delete_sessions(rows: QuerySet[Any]) -> None:
+    """Sign people out, unannounced, where these rows of allauth's say that they are signed in."""
     Session.objects.filter(pk__in=list(rows.values_list("session_key", flat=True))).delete()
     rows.delete()
 

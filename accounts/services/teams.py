@@ -8,6 +8,7 @@ from allauth.account.adapter import get_adapter
 from django.db import transaction
 from django.db.models.functions import Lower
 
+from accounts import signals
 from accounts.actors import Actor
 from accounts.consequences import Consequence, gather, refuse_blocked
 from accounts.devices import has_factor
@@ -15,7 +16,6 @@ from accounts.models import Invitation, Membership, Team, User
 from accounts.rules import Permission
 from accounts.services.locks import lock_person, lock_team
 from accounts.services.rights import refuse_personal, require, require_admin, standing_of
-from accounts.signals import account_changed, team_closed, team_closing
 
 MAX_TEAMS = 50
 
@@ -61,15 +61,13 @@ def create_team(
     team = Team(name=name, is_personal=personal, created_at=now)
     team.save()
     Membership(team=team, user=owner, role=Membership.Role.ADMIN, joined_at=now).save()
-    account_changed.send(
-        sender=Team,
+    signals.announce(
         operation="CreateTeam",
-        team=team,
-        actor=actor,
         description=f"Created the team {name}",
+        team=team,
         target=team,
-        before={},
         after={"name": name},
+        actor=actor,
         now=now,
     )
     return team
@@ -126,8 +124,15 @@ def rename_team(*, team: Team, name: str, actor: Actor, now: datetime) -> None:
         return
     before, team.name = team.name, name
     team.save(update_fields=["name"])
-    _announce_update(
-        team, actor, f"Renamed the team {before} to {name}", {"name": before}, {"name": name}, now
+    signals.announce(
+        operation="UpdateTeam",
+        description=f"Renamed the team {before} to {name}",
+        team=team,
+        target=team,
+        before={"name": before},
+        after={"name": name},
+        actor=actor,
+        now=now,
     )
 
 
@@ -147,40 +152,21 @@ def set_mfa_policy(*, team: Team, required: bool, actor: Actor, now: datetime) -
     team.requires_mfa = required
     team.save(update_fields=["requires_mfa"])
     told = "Required a second factor" if required else "Stopped requiring a second factor"
-    _announce_update(
-        team,
-        actor,
-        f"{told} of the members of {team.name}",
-        {"requires_mfa": not required},
-        {"requires_mfa": required},
-        now,
-    )
-
-
-def _announce_update(
-    team: Team,
-    actor: Actor,
-    description: str,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    now: datetime,
-) -> None:
-    account_changed.send(
-        sender=Team,
+    signals.announce(
         operation="UpdateTeam",
+        description=f"{told} of the members of {team.name}",
         team=team,
-        actor=actor,
-        description=description,
         target=team,
-        before=before,
-        after=after,
+        before={"requires_mfa": not required},
+        after={"requires_mfa": required},
+        actor=actor,
         now=now,
     )
 
 
 def closing(team: Team, *, now: datetime) -> list[Consequence]:
     """Say what closing the team takes with it; what stops it comes first."""
-    return gather(team_closing, team=team, now=now)
+    return gather(signals.team_closing, team=team, now=now)
 
 
 @transaction.atomic
@@ -200,20 +186,19 @@ def close_team(*, team: Team, actor: Actor, now: datetime) -> None:
     before = {"name": team.name, "members": members.count()}
     team.closed_at = now
     team.save(update_fields=["closed_at"])
-    account_changed.send(
-        sender=Team,
+    signals.announce(
         operation="DeleteTeam",
-        team=team,
-        actor=actor,
         description=f"Deleted the team {team.name}",
+        team=team,
         target=team,
         before=before,
         after={"consequences": [consequence.text for consequence in told]},
+        actor=actor,
         now=now,
     )
     members.delete()
     Invitation.of(team).filter(accepted_at=None, revoked_at=None).update(revoked_at=now)
-    team_closed.send(sender=Team, team=team, actor=actor, now=now)
+    signals.team_closed.send(sender=Team, team=team, actor=actor, now=now)
 
 
 @transaction.atomic
