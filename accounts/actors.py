@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from accounts.models import User
+
+# Where somebody acts from if nobody knows: for columns of addresses that have to be filled.
+UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
 
 
 class ActorKind(StrEnum):

@@ -19,7 +19,8 @@ from accounts.actors import Actor, ActorKind
 from accounts.consequences import BlockedError
 from accounts.forms.profile import SupportDeletesForm
 from accounts.models import Membership, Team, User
-from accounts.web import actor_of, proof_required
+from accounts.proof import proof_required
+from accounts.web import actor_of
 
 
 class Lasting:

@@ -19,17 +19,16 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
-from accounts import proof, signals
-from accounts.actors import Actor
+from accounts import signals
+from accounts.actors import UNKNOWN_IP, Actor
 from accounts.devices import has_factor
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
+from accounts.services import TeamClosedError
 
 READING = frozenset({"GET", "HEAD"})
 # How often it is written down that a member was here: what it is for needs no more.
 SEEN_EVERY: Final = timedelta(minutes=5)
-# Where a request came from if nobody knows: for columns of addresses that have to be filled.
-UNKNOWN_IP: Final = "0.0.0.0"  # noqa: S104 -- nothing listens on it
 
 
 class AccountRequest(HttpRequest):
@@ -48,10 +47,6 @@ class TeamRequest(AccountRequest):
 
 
 View: TypeAlias = Callable[..., HttpResponse]
-
-# Beside team_view, whose views need them most.
-proof_required = proof.proof_required
-recently_proven = proof.recently_proven
 
 
 def rate_limited(action: str) -> Callable[[View], View]:
@@ -129,7 +124,10 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
                     f"Ask an admin of the team for it ({permission})."
                 )
             _remember(membership)
-            response = view(request, **kwargs)
+            try:
+                response = view(request, **kwargs)
+            except TeamClosedError as error:  # Since the membership was read.
+                raise Http404(str(error)) from error
             if request.method in READING and response.status_code < 400:  # noqa: PLR2004
                 _announce(request, operation, "done")
             return response

@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.proof import proof_required
 from accounts.rules import Permission
-from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
+from accounts.web import TeamRequest, pager, render_page, team_view
 from api_keys import services as api_keys
 from api_keys.forms import CreateForm, DeleteForm
 from api_keys.models import ApiKey

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.utils import timezone
 
+from accounts import services as accounts
 from accounts.actors import Actor, ActorKind
 from accounts.admin import ReadOnlyAdmin
 from accounts.web import actor_of
@@ -158,7 +159,7 @@ class CreditGrantAdmin(ReadOnlyAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except billing.IdempotencyConflictError as error:
+        except (billing.IdempotencyConflictError, accounts.TeamClosedError) as error:
             messages.error(request, str(error))
             return redirect(request.path)
 

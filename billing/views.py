@@ -14,8 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.proof import proof_required
 from accounts.rules import Permission
-from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
+from accounts.web import TeamRequest, pager, render_page, team_view
 from billing import payments
 from billing import services as billing
 from billing.forms import BuyForm, CardForm, SpendingLimitForm

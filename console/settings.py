@@ -281,7 +281,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_LOGIN_TIMEOUT = 60 * 60
-# Seconds for which a sign-in, or being asked again, proves who it is; see web.proof_required.
+# Seconds for which a sign-in, or being asked again, proves who it is; see accounts.proof.
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True  # For Django's two weeks; there is no box to tick.

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import orjson
 from django.db import connection, transaction
 
+from accounts.actors import UNKNOWN_IP
 from accounts.models import Team
-from accounts.web import UNKNOWN_IP
 from usage import charts, rules
 from usage.models import UsageEvent, UsageRollup, UsageRollupQuerySet
 from usage.rules import DayTotal, Item, Total

@@ -9,13 +9,12 @@ see it yet.
 from uuid import UUID
 
 from django.db import transaction
-from django.http import Http404
 
 from accounts.models import Team, User
 
 
-class TeamClosedError(Http404):
-    """Someone changes a team that was deleted meanwhile. For everybody it is not there any more."""
+class TeamClosedError(Exception):
+    """Someone changes a team that was deleted meanwhile: for pages, one that is not there."""
 
     def __init__(self, team: Team) -> None:
         super().__init__(f"The team {team.name} was deleted.")

@@ -16,7 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import confirming
 from accounts import services as accounts
 from accounts.forms.email import EmailForm
-from accounts.web import AccountRequest, actor_of, proof_required, rate_limited, render_page
+from accounts.proof import proof_required
+from accounts.web import AccountRequest, actor_of, rate_limited, render_page
 
 
 @never_cache

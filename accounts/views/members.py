@@ -21,8 +21,9 @@ from accounts.consequences import BlockedError
 from accounts.devices import SECOND_FACTORS, Factor
 from accounts.forms.teams import InviteForm, StandingForm
 from accounts.models import Invitation, Membership
+from accounts.proof import proof_required
 from accounts.rules import Permission
-from accounts.web import TeamRequest, pager, proof_required, render_page, team_view
+from accounts.web import TeamRequest, pager, render_page, team_view
 
 PAGE_SIZE = 50
 # How its fields are known on the page, where the form to invite people has the same.

@@ -13,7 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services as accounts
-from accounts.web import AccountRequest, actor_of, proof_required, render_page
+from accounts.proof import proof_required
+from accounts.web import AccountRequest, actor_of, render_page
 
 
 @require_safe

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import services as accounts
 from accounts.forms.profile import ProfileForm, zone_names
-from accounts.web import AccountRequest, actor_of, proof_required, render_page
+from accounts.proof import proof_required
+from accounts.web import AccountRequest, actor_of, render_page
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

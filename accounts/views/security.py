@@ -30,10 +30,10 @@ from accounts.ceremonies import Ceremony, assign
 from accounts.devices import Factor
 from accounts.forms.security import AddAppForm, AddKeyForm, RenameKeyForm, SignInMailForm
 from accounts.models import User
-from accounts.proof import on_this_site
+from accounts.proof import on_this_site, proof_required
 from accounts.services import factors, sign_ins
 from accounts.stages import SecondStepStage
-from accounts.web import AccountRequest, actor_of, proof_required, render_page
+from accounts.web import AccountRequest, actor_of, render_page
 
 Type: Final = Authenticator.Type
 APP_SECRET_SECONDS: Final = 60 * 60

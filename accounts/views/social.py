@@ -24,7 +24,8 @@ from accounts import services as accounts
 from accounts.adapters.social import connect
 from accounts.forms.fields import ZoneField
 from accounts.forms.methods import SocialSignUpForm
-from accounts.web import AccountRequest, View, proof_required, rate_limited, render_page
+from accounts.proof import proof_required
+from accounts.web import AccountRequest, View, rate_limited, render_page
 
 
 def _provider(request: HttpRequest, provider_id: str) -> Provider | None:

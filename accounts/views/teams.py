@@ -13,12 +13,12 @@ from accounts.consequences import BlockedError
 from accounts.devices import SECOND_FACTORS, Factor, has_factor
 from accounts.forms.teams import DeleteTeamForm, MfaPolicyForm, NewTeamForm, TeamNameForm
 from accounts.models import Membership
+from accounts.proof import proof_required
 from accounts.rules import Permission
 from accounts.web import (
     AccountRequest,
     TeamRequest,
     actor_of,
-    proof_required,
     render_page,
     team_view,
 )

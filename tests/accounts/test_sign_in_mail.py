@@ -13,10 +13,10 @@ from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts import tasks
+from accounts.actors import UNKNOWN_IP
 from accounts.models import SignIn, User
 from accounts.places import place_of
 from accounts.user_agents import device_of
-from accounts.web import UNKNOWN_IP
 from audit import services as audit
 from tests.accounts.people import make_person, sign_in
 from tests.clients import Browser
@@ -33,11 +33,6 @@ ANDROID = (
 )
 LONDON, OTHER_LONDON, CALIFORNIA, HOME = "81.2.69.142", "81.2.69.160", "8.8.8.8", "192.168.0.7"
 SETTING = "/account/security/mail/"
-
-
-@pytest.fixture
-def person() -> User:
-    return make_person()
 
 
 def come(person: User, user_agent: str = FIREFOX.format(142, 142), ip: str = LONDON) -> list[str]:

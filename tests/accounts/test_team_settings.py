@@ -3,10 +3,12 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
 from django.core import mail
+from django.db.models.signals import post_save
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -182,6 +184,23 @@ def test_deleting_twice_is_a_404_and_happens_once(team: Team, alice: User) -> No
         accounts.delete_team(team=team, actor=Actor.for_user(alice), now=NOON)
 
     assert audit.log(team).filter(operation="DeleteTeam", is_change=True).count() == 1
+
+
+def test_a_team_that_is_deleted_while_it_is_changed_is_a_404(team: Team, alice: User) -> None:
+    def close(**_: Any) -> None:
+        Team.objects.filter(pk=team.pk).update(closed_at=NOON)
+
+    client = browser_of(alice)
+    # The door notes which team the person was in last, when it has let them in.
+    post_save.connect(close, sender=User)
+    try:
+        answer = send(client, "settings_rename", team, name="Late")
+    finally:
+        post_save.disconnect(close, sender=User)
+
+    assert answer.status_code == 404
+    team.refresh_from_db()
+    assert team.name == "Larkspur Labs"
 
 
 def test_only_an_admin_deletes_the_team(team: Team) -> None:

@@ -5,9 +5,10 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
 
+from accounts.actors import UNKNOWN_IP
 from accounts.models import Membership
 from accounts.rules import MEMBER_PERMISSIONS, Permission
-from accounts.web import UNKNOWN_IP, actor_of, client_ip
+from accounts.web import actor_of, client_ip
 from tests.accounts.people import make_person
 from tests.factories import make_member, make_team
 

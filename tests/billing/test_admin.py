@@ -128,6 +128,15 @@ def test_a_wrong_grant_is_explained_and_not_given(
     assert CreditGrant.of(team).count() == 1
 
 
+def test_a_grant_to_a_team_that_was_deleted_is_refused_in_words(staff: Client, team: Team) -> None:
+    Team.objects.filter(pk=team.pk).update(closed_at=NOON)
+
+    response = give(staff, team)
+
+    assert "The team Larkspur Labs was deleted." in response.content.decode()
+    assert not CreditGrant.of(team).filter(label="An apology").exists()
+
+
 def test_staff_can_not_edit_a_grant(staff: Client, team: Team) -> None:
     grant = CreditGrant.of(team).get()
 
