@@ -1,11 +1,17 @@
-"""A team, its admin and a member of it; and a person whose name and address nothing else has."""
+"""A team, its admin and a member of it; a person of their own, signed in or not; and an X."""
+
+from collections.abc import Iterator
 
 import pytest
+from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts.models import Team, User
 from tests.accounts.erasing import EMAIL, NAME
+from tests.accounts.social import jack, x_settings
+from tests.clients import Browser
 from tests.factories import NOON, PASSWORD, make_admin, make_member, make_team
+from tests.providers.oauth import OAuthServer, oauth_server
 
 
 @pytest.fixture
@@ -25,4 +31,21 @@ def bob(team: Team) -> User:
 
 @pytest.fixture
 def person() -> User:
+    """Be somebody whose name and address nothing else has."""
     return accounts.add_person(email=EMAIL, password=PASSWORD, name=NAME, now=NOON)
+
+
+@pytest.fixture
+def insider(client: Browser, person: User) -> User:
+    """Be the same person, signed in to `client`."""
+    client.force_login(person)
+    return person
+
+
+@pytest.fixture
+def x(settings: Settings) -> Iterator[OAuthServer]:
+    """Be an X that people sign in by, and in which Jack has confirmed his address."""
+    with oauth_server() as server:
+        server.people = jack(confirmed_email="Jack@example.test")
+        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
+        yield server

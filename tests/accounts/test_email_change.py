@@ -32,13 +32,6 @@ EMAIL = "/account/email/"
 NEW = "alice.new@example.test"
 
 
-@pytest.fixture
-def person(client: Browser) -> User:
-    person = make_person()
-    client.force_login(person)
-    return person
-
-
 def mail_to(address: str) -> mail.EmailMessage:
     return next(message for message in reversed(mail.outbox) if message.to == [address])
 
@@ -69,19 +62,19 @@ def event(user: User, operation: str) -> Any:
 
 
 @pytest.mark.django_db
-def test_nothing_changes_until_the_new_address_confirms(client: Browser, person: User) -> None:
-    old = person.email
+def test_nothing_changes_until_the_new_address_confirms(client: Browser, insider: User) -> None:
+    old = insider.email
 
     assertRedirects(client.post(EMAIL, {"email": NEW.upper()}), EMAIL)
 
-    person.refresh_from_db()
-    assert person.email == old
+    insider.refresh_from_db()
+    assert insider.email == old
     assert [message.to for message in mail.outbox] == [[old], [NEW]]
     assert "wants their account" in str(last_mail().body)
     assert f"Waiting for {NEW}" in text_of(client.get(EMAIL))
     signed_in = Client()
     sign_in(signed_in, old)
-    assert signed_in.session[SESSION_KEY] == str(person.pk)
+    assert signed_in.session[SESSION_KEY] == str(insider.pk)
     signed_in = Client()
     sign_in(signed_in, NEW)
     assert SESSION_KEY not in signed_in.session
@@ -89,9 +82,9 @@ def test_nothing_changes_until_the_new_address_confirms(client: Browser, person:
 
 @pytest.mark.django_db
 def test_the_link_puts_the_new_address_in_the_place_of_the_old_one(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old = person.email
+    old = insider.email
     client.post(EMAIL, {"email": NEW})
     link = path_in(last_mail())
     assert "wants their account" in text_of(Client().get(link))
@@ -99,36 +92,36 @@ def test_the_link_puts_the_new_address_in_the_place_of_the_old_one(
 
     assertRedirects(client.post(link), "/team/default/", fetch_redirect_response=False)
 
-    person.refresh_from_db()
-    assert person.email == NEW
-    assert addresses(person) == [(NEW, True)]
-    changed = event(person, "ChangeEmail")
+    insider.refresh_from_db()
+    assert insider.email == NEW
+    assert addresses(insider) == [(NEW, True)]
+    changed = event(insider, "ChangeEmail")
     assert (changed.before, changed.after) == ({"email": old}, {"email": NEW})
     told = mail_to(old)
     assert f"from {old} to {NEW}" in str(told.body)
-    assert client.session[SESSION_KEY] == str(person.pk)
+    assert client.session[SESSION_KEY] == str(insider.pk)
     signed_in = Client()
     sign_in(signed_in, NEW)
-    assert signed_in.session[SESSION_KEY] == str(person.pk)
+    assert signed_in.session[SESSION_KEY] == str(insider.pk)
     assert Client().post(link).status_code == 404
 
 
 @pytest.mark.django_db
 def test_the_old_address_is_told_as_soon_as_a_change_is_asked_for(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
     client.post(EMAIL, {"email": NEW})
 
-    told = mail_to(person.email)
+    told = mail_to(insider.email)
     assert "asked to change the email" in told.subject
-    assert f"from {person.email} to {NEW}" in str(told.body)
+    assert f"from {insider.email} to {NEW}" in str(told.body)
     assert "calls the change off" in str(told.body)
 
 
 @pytest.mark.django_db
-def test_a_new_password_calls_off_a_change_that_a_thief_asked_for(person: User) -> None:
-    old, thief, owner = person.email, Browser(), Client()
-    thief.force_login(person)
+def test_a_new_password_calls_off_a_change_that_a_thief_asked_for(insider: User) -> None:
+    old, thief, owner = insider.email, Browser(), Client()
+    thief.force_login(insider)
     thief.post(EMAIL, {"email": NEW})
     link = path_in(mail_to(NEW))
     owner.post(reverse("account_reset_password"), {"email": old})
@@ -136,21 +129,21 @@ def test_a_new_password_calls_off_a_change_that_a_thief_asked_for(person: User) 
 
     owner.post(form.request["PATH_INFO"], {"password1": "kangaroo-violin-basalt"})
 
-    assert owner.session[SESSION_KEY] == str(person.pk)
+    assert owner.session[SESSION_KEY] == str(insider.pk)
     assert Client().post(link).status_code == 404
-    person.refresh_from_db()
-    assert person.email == old
-    assert addresses(person) == [(old, True)]
-    assert event(person, "CancelEmailChange").before["waits_for_confirmation"] == NEW
+    insider.refresh_from_db()
+    assert insider.email == old
+    assert addresses(insider) == [(old, True)]
+    assert event(insider, "CancelEmailChange").before["waits_for_confirmation"] == NEW
 
 
 @pytest.mark.django_db
 def test_whatever_puts_a_thief_out_calls_off_the_change_that_the_thief_asked_for(
-    client: Browser, person: User, settings: Settings
+    client: Browser, insider: User, settings: Settings
 ) -> None:
     app = {"name": "X", "client_id": "x", "secret": "x"}
     settings.SOCIALACCOUNT_PROVIDERS = {X: {"APPS": [app]}}
-    with_x(person)
+    with_x(insider)
     new = {"oldpassword": PASSWORD, "password1": "kangaroo-violin-basalt"}
     for path, form in (
         ("/account/sessions/end/", {}),
@@ -159,32 +152,32 @@ def test_whatever_puts_a_thief_out_calls_off_the_change_that_the_thief_asked_for
         ("/account/password/set/", {"password1": PASSWORD}),
     ):
         client.post(EMAIL, {"email": NEW})
-        assert (NEW, False) in addresses(person)
+        assert (NEW, False) in addresses(insider)
 
         client.post(path, form)
 
-        assert addresses(person) == [(person.email, True)], path
+        assert addresses(insider) == [(insider.email, True)], path
 
 
 @pytest.mark.django_db
 def test_a_change_that_is_called_off_while_its_link_is_followed_does_not_happen(
-    person: User,
+    insider: User,
 ) -> None:
-    actor = Actor.for_user(person)
-    address = accounts.ask_for_email(user=person, email=NEW, actor=actor, now=timezone.now())
-    accounts.forget_pending_email(user=person, actor=actor, now=timezone.now())
+    actor = Actor.for_user(insider)
+    address = accounts.ask_for_email(user=insider, email=NEW, actor=actor, now=timezone.now())
+    accounts.forget_pending_email(user=insider, actor=actor, now=timezone.now())
 
     with pytest.raises(accounts.ChangeForgottenError):
         accounts.change_email(address=address, actor=actor, now=timezone.now())
 
-    assert addresses(person) == [(person.email, True)]
+    assert addresses(insider) == [(insider.email, True)]
 
 
 @pytest.mark.django_db
 def test_in_another_browser_the_link_changes_nothing_before_a_sign_in_to_the_account(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old = person.email
+    old = insider.email
     client.post(EMAIL, {"email": NEW})
     link = path_in(last_mail())
     elsewhere = Browser()
@@ -193,17 +186,17 @@ def test_in_another_browser_the_link_changes_nothing_before_a_sign_in_to_the_acc
     page = text_of(elsewhere.post(link))
 
     assert "Is this account yours?" in page
-    assert addresses(person) == [(old, True), (NEW, False)]
+    assert addresses(insider) == [(old, True), (NEW, False)]
     assertRedirects(elsewhere.post(link, {"answer": "mine"}), reverse("account_login"))
     assert SESSION_KEY not in elsewhere.session
     assertRedirects(sign_in(elsewhere, old), link)
     elsewhere.post(link)
-    assert addresses(person) == [(NEW, True)]
+    assert addresses(insider) == [(NEW, True)]
 
 
 @pytest.mark.django_db
 def test_whoever_reads_the_new_address_and_did_not_ask_calls_the_change_off(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
     client.post(EMAIL, {"email": NEW})
     link = path_in(last_mail())
@@ -211,18 +204,17 @@ def test_whoever_reads_the_new_address_and_did_not_ask_calls_the_change_off(
     page = text_of(Client().post(link, {"answer": "not_mine"}))
 
     assert f"does not get the email <strong>{NEW}</strong>" in page
-    assert addresses(person) == [(person.email, True)]
-    assert event(person, "CancelEmailChange").actor_kind == "system"
-    assert User.objects.get(pk=person.pk).is_active
+    assert addresses(insider) == [(insider.email, True)]
+    assert event(insider, "CancelEmailChange").actor_kind == "system"
+    assert User.objects.get(pk=insider.pk).is_active
     assert client.post(link).status_code == 404
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("person")
 def test_the_form_answers_alike_whoever_has_the_address(client: Browser) -> None:
-    other = make_person()
-    free = Browser()
-    free.force_login(make_person())
+    other, free = make_person(), Browser()
+    for browser in (client, free):
+        browser.force_login(make_person())
     free.get(EMAIL)
     client.get(EMAIL)
 
@@ -247,16 +239,16 @@ def test_the_form_answers_alike_whoever_has_the_address(client: Browser) -> None
 
 @pytest.mark.django_db
 def test_an_address_with_a_password_is_refused_only_to_who_reads_its_mail(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old, other = person.email, make_person()
+    old, other = insider.email, make_person()
     client.post(EMAIL, {"email": other.email})
 
     page = text_of(client.post(path_in(mail_to(other.email)), follow=True))
 
     assert f"Another account with the email {other.email} has a password" in page
-    person.refresh_from_db()
-    assert person.email == old
+    insider.refresh_from_db()
+    assert insider.email == old
     assert f"Waiting for {other.email}" in text_of(client.get(EMAIL))
 
 
@@ -278,13 +270,13 @@ def test_two_accounts_may_share_an_address_while_one_has_a_password(client: Brow
 
 @pytest.mark.django_db
 def test_who_signed_up_with_the_new_address_and_never_confirmed_it_stands_in_nobodys_way(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
     sign_up(Client(), NEW, password="known-to-eve-1")
     change(client)
 
-    person.refresh_from_db()
-    assert person.email == NEW
+    insider.refresh_from_db()
+    assert insider.email == NEW
     eve = Client()
     sign_in(eve, NEW, "known-to-eve-1")
     assert SESSION_KEY not in eve.session
@@ -292,7 +284,7 @@ def test_who_signed_up_with_the_new_address_and_never_confirmed_it_stands_in_nob
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("email", ["", "x", "alice@", "alice@example", "a b@example.test"])
-@pytest.mark.usefixtures("person")
+@pytest.mark.usefixtures("insider")
 def test_what_is_no_address_is_refused(client: Browser, email: str) -> None:
     page = client.post(EMAIL, {"email": email})
 
@@ -302,39 +294,39 @@ def test_what_is_no_address_is_refused(client: Browser, email: str) -> None:
 
 
 @pytest.mark.django_db
-def test_the_address_that_one_has_is_refused(client: Browser, person: User) -> None:
-    page = client.post(EMAIL, {"email": person.email.upper()})
+def test_the_address_that_one_has_is_refused(client: Browser, insider: User) -> None:
+    page = client.post(EMAIL, {"email": insider.email.upper()})
 
-    assert f"{person.email} is the email of this account already." in page.content.decode()
+    assert f"{insider.email} is the email of this account already." in page.content.decode()
 
 
 @pytest.mark.django_db
-def test_asking_again_replaces_what_was_asked_before(client: Browser, person: User) -> None:
+def test_asking_again_replaces_what_was_asked_before(client: Browser, insider: User) -> None:
     client.post(EMAIL, {"email": NEW})
     first = path_in(last_mail())
     client.post(EMAIL, {"email": "other@example.test"})
 
     assert Client().post(first).status_code == 404
-    assert [email for email, verified in addresses(person) if not verified] == [
+    assert [email for email, verified in addresses(insider) if not verified] == [
         "other@example.test"
     ]
 
 
 @pytest.mark.django_db
-def test_it_can_be_called_off_and_then_the_link_is_dead(client: Browser, person: User) -> None:
+def test_it_can_be_called_off_and_then_the_link_is_dead(client: Browser, insider: User) -> None:
     client.post(EMAIL, {"email": NEW})
     link = path_in(last_mail())
 
     assertRedirects(client.post("/account/email/keep/"), EMAIL)
 
     assert Client().post(link).status_code == 404
-    assert addresses(person) == [(person.email, True)]
+    assert addresses(insider) == [(insider.email, True)]
     assert "Waiting" not in text_of(client.get(EMAIL))
     assertRedirects(client.post("/account/email/keep/"), EMAIL)
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("person")
+@pytest.mark.usefixtures("insider")
 def test_the_link_is_sent_again_but_not_within_three_minutes(client: Browser) -> None:
     client.post(EMAIL, {"email": NEW})
 
@@ -349,21 +341,21 @@ def test_the_link_is_sent_again_but_not_within_three_minutes(client: Browser) ->
 
 
 @pytest.mark.django_db
-def test_changing_needs_a_recent_proof_and_a_form_of_ours(person: User) -> None:
+def test_changing_needs_a_recent_proof_and_a_form_of_ours(insider: User) -> None:
     late = Browser()
-    late.force_login(person, age=16 * 60)
+    late.force_login(insider, age=16 * 60)
     strict = Browser(enforce_csrf_checks=True)
-    strict.force_login(person)
+    strict.force_login(insider)
 
     answer = late.post(EMAIL, {"email": NEW})
 
     assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
     assert strict.post(EMAIL, {"email": NEW}).status_code == 403
-    assert addresses(person) == [(person.email, True)]
+    assert addresses(insider) == [(insider.email, True)]
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("person")
+@pytest.mark.usefixtures("insider")
 def test_no_mailed_link_carries_the_host_that_the_request_claims(
     client: Browser, settings: Settings
 ) -> None:
@@ -384,8 +376,8 @@ def test_no_mailed_link_carries_the_host_that_the_request_claims(
 
 
 @pytest.mark.django_db
-def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, person: User) -> None:
-    old = person.email
+def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, insider: User) -> None:
+    old = insider.email
     thief = Client()
     sign_in(thief, old)
     assert thief.get(EMAIL).status_code == 200
@@ -394,17 +386,17 @@ def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, perso
     page = text_of(Client().get(link))
     assert old in page
     assert NEW in page
-    person.refresh_from_db()
-    assert person.email == NEW  # Opening the link is not enough: mail scanners open links.
+    insider.refresh_from_db()
+    assert insider.email == NEW  # Opening the link is not enough: mail scanners open links.
 
     page = text_of(Client().post(link))
 
     assert f"Your email is {old} again" in page
-    person.refresh_from_db()
-    assert person.email == old
-    assert addresses(person) == [(old, True)]
+    insider.refresh_from_db()
+    assert insider.email == old
+    assert addresses(insider) == [(old, True)]
     assert thief.get(EMAIL).status_code == 302
-    undone = event(person, "UndoEmailChange")
+    undone = event(insider, "UndoEmailChange")
     assert (undone.before, undone.after) == ({"email": NEW}, {"email": old})
     assert "was changed back" in mail_to(old).subject
     sign_in(thief, NEW)
@@ -413,9 +405,9 @@ def test_the_old_address_undoes_it_and_ends_every_session(client: Browser, perso
 
 @pytest.mark.django_db
 def test_the_page_that_undid_it_mails_a_link_for_a_new_password(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old = person.email
+    old = insider.email
     change(client)
     owner = Client()
     page = text_of(owner.post(undo_path(mail_to(old))))
@@ -427,8 +419,8 @@ def test_the_page_that_undid_it_mails_a_link_for_a_new_password(
 
 
 @pytest.mark.django_db
-def test_the_link_undoes_once_and_for_seven_days(client: Browser, person: User) -> None:
-    old = person.email
+def test_the_link_undoes_once_and_for_seven_days(client: Browser, insider: User) -> None:
+    old = insider.email
     change(client)
     link = undo_path(mail_to(old))
 
@@ -443,9 +435,9 @@ def test_the_link_undoes_once_and_for_seven_days(client: Browser, person: User) 
 
 
 @pytest.mark.django_db
-def test_undoing_undoes_all_that_came_after(client: Browser, person: User) -> None:
+def test_undoing_undoes_all_that_came_after(client: Browser, insider: User) -> None:
     """Or a thief who changed the address twice would change it back by the second link."""
-    old = person.email
+    old = insider.email
     change(client)
     change(client, "thief@example.test")
     of_thief = undo_path(mail_to(NEW))
@@ -453,13 +445,13 @@ def test_undoing_undoes_all_that_came_after(client: Browser, person: User) -> No
     Client().post(undo_path(mail_to(old)))
 
     assert Client().post(of_thief).status_code == 404
-    person.refresh_from_db()
-    assert person.email == old
+    insider.refresh_from_db()
+    assert insider.email == old
 
 
 @pytest.mark.django_db
-def test_undoing_forgets_a_change_that_waits(client: Browser, person: User) -> None:
-    old = person.email
+def test_undoing_forgets_a_change_that_waits(client: Browser, insider: User) -> None:
+    old = insider.email
     change(client)
     client.post(EMAIL, {"email": "thief@example.test"})
     waiting = path_in(mail_to("thief@example.test"))
@@ -467,31 +459,31 @@ def test_undoing_forgets_a_change_that_waits(client: Browser, person: User) -> N
     Client().post(undo_path(mail_to(old)))
 
     assert Client().post(waiting).status_code == 404
-    assert addresses(person) == [(old, True)]
+    assert addresses(insider) == [(old, True)]
 
 
 @pytest.mark.django_db
 def test_a_thief_cannot_block_the_way_back_by_signing_up_with_the_old_address(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old = person.email
+    old = insider.email
     change(client)
     sign_up(Client(), old, password="known-to-eve-1")
 
     Client().post(undo_path(next(m for m in mail.outbox if "was changed" in m.subject)))
 
-    person.refresh_from_db()
-    assert person.email == old
+    insider.refresh_from_db()
+    assert insider.email == old
     owner = Client()
     sign_in(owner, old, PASSWORD)
-    assert owner.session[SESSION_KEY] == str(person.pk)
+    assert owner.session[SESSION_KEY] == str(insider.pk)
 
 
 @pytest.mark.django_db
 def test_where_somebody_confirmed_the_old_address_since_support_has_to_help(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    old = person.email
+    old = insider.email
     change(client)
     link = undo_path(mail_to(old))
     somebody = Client()
@@ -502,14 +494,14 @@ def test_where_somebody_confirmed_the_old_address_since_support_has_to_help(
 
     assert page.status_code == 409
     assert "By now another account" in page.content.decode()
-    person.refresh_from_db()
-    assert person.email == NEW
+    insider.refresh_from_db()
+    assert insider.email == NEW
 
 
 @pytest.mark.django_db
-def test_only_the_digest_of_the_link_is_kept(client: Browser, person: User) -> None:
+def test_only_the_digest_of_the_link_is_kept(client: Browser, insider: User) -> None:
     change(client)
-    token = undo_path(mail_to(person.email)).split("/")[-2]
+    token = undo_path(mail_to(insider.email)).split("/")[-2]
 
     row = EmailChange.objects.get()
 

@@ -20,12 +20,12 @@ from accounts import services as accounts
 from accounts.models import User
 from audit import services as audit
 from console import providers
-from tests.accounts.people import last_mail, make_person, path_in, sign_in, sign_up, text_of
+from tests.accounts.people import last_mail, path_in, sign_in, sign_up, text_of
 from tests.accounts.social import X, come_back, issuer_settings, jack, x_settings
 from tests.clients import Browser
 from tests.factories import PASSWORD
 from tests.providers.issuer import Issuer, issuer
-from tests.providers.oauth import OAuthServer, oauth_server
+from tests.providers.oauth import OAuthServer
 
 LANDING = "/team/default/"
 QUESTION = "/accounts/new/"
@@ -35,17 +35,10 @@ TO_LINK = f"/accounts/login/?next={LINK}"
 
 
 @pytest.fixture
-def person() -> User:
-    return make_person()
-
-
-@pytest.fixture
-def x(settings: Settings, person: User) -> Iterator[OAuthServer]:
+def x(x: OAuthServer, person: User) -> OAuthServer:
     """Be an X in which somebody has confirmed the address of `person`."""
-    with oauth_server() as server:
-        server.people = jack(confirmed_email=person.email.upper())
-        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
-        yield server
+    x.people = jack(confirmed_email=person.email.upper())
+    return x
 
 
 @pytest.fixture(scope="module")

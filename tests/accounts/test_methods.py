@@ -1,6 +1,6 @@
 """The page of sign-in methods: what is listed, added and removed, and never the last one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
@@ -27,11 +27,10 @@ from tests.accounts.social import (
     ways,
     with_x,
     without_password,
-    x_settings,
 )
 from tests.clients import Browser
 from tests.factories import NOON
-from tests.providers.oauth import OAuthServer, oauth_server
+from tests.providers.oauth import OAuthServer
 from tests.races import race
 
 METHODS = "/account/methods/"
@@ -40,29 +39,13 @@ ADD = "/account/methods/add/"
 NEW = "quite-another-1"
 
 
-@pytest.fixture
-def x(settings: Settings) -> Iterator[OAuthServer]:
-    with oauth_server() as server:
-        server.people = jack()
-        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
-        yield server
-
-
-@pytest.fixture
-def person(client: Browser) -> User:
-    """Sign somebody in who has a password."""
-    person = make_person()
-    client.force_login(person)
-    return person
-
-
 # --- Listing
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_the_page_lists_each_way_with_the_name_there(client: Browser, person: User) -> None:
-    with_x(person)
+def test_the_page_lists_each_way_with_the_name_there(client: Browser, insider: User) -> None:
+    with_x(insider)
 
     page = text_of(client.get(METHODS))
 
@@ -74,13 +57,13 @@ def test_the_page_lists_each_way_with_the_name_there(client: Browser, person: Us
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_a_long_list_costs_no_more_queries_than_a_short_one(client: Browser, person: User) -> None:
-    with_x(person)
+def test_a_long_list_costs_no_more_queries_than_a_short_one(client: Browser, insider: User) -> None:
+    with_x(insider)
     client.get(METHODS)
     with CaptureQueriesContext(connection) as short:
         client.get(METHODS)
     for number in range(10):
-        with_x(person, uid=f"10{number}", name=f"@jack{number}")
+        with_x(insider, uid=f"10{number}", name=f"@jack{number}")
 
     with CaptureQueriesContext(connection) as long:
         client.get(METHODS)
@@ -91,9 +74,9 @@ def test_a_long_list_costs_no_more_queries_than_a_short_one(client: Browser, per
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
 def test_another_way_is_asked_for_only_where_one_can_be_added(
-    client: Browser, person: User, settings: Settings
+    client: Browser, insider: User, settings: Settings
 ) -> None:
-    assert person.has_usable_password()
+    assert insider.has_usable_password()
     assert "Add another one" in text_of(client.get(METHODS))
 
     settings.SOCIALACCOUNT_PROVIDERS = {}
@@ -128,46 +111,46 @@ def test_the_last_use_is_that_of_each_way(client: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_a_social_account_is_added_by_signing_in_to_it(client: Browser, person: User) -> None:
+def test_a_social_account_is_added_by_signing_in_to_it(client: Browser, insider: User) -> None:
     answer = client.get(agree(address_in(client.post(ADD, {"provider": X}))))
 
     assertRedirects(answer, METHODS)
-    assert ways(person) == ["Password", "X as @jack"]
-    assert event(person, "AddSignInMethod").before == {"sign_in_methods": ["Password"]}
-    assert last_mail().to == [person.email]
+    assert ways(insider) == ["Password", "X as @jack"]
+    assert event(insider, "AddSignInMethod").before == {"sign_in_methods": ["Password"]}
+    assert last_mail().to == [insider.email]
     assert "X as @jack signs in to your account" in last_mail().subject
     assert "signs in with a password or X as @jack" in str(last_mail().body)
-    assert client.session[SESSION_KEY] == str(person.pk)
+    assert client.session[SESSION_KEY] == str(insider.pk)
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_adding_it_twice_adds_it_once(client: Browser, person: User) -> None:
+def test_adding_it_twice_adds_it_once(client: Browser, insider: User) -> None:
     for _ in range(2):
         client.get(agree(address_in(client.post(ADD, {"provider": X}))))
 
-    assert ways(person) == ["Password", "X as @jack"]
+    assert ways(insider) == ["Password", "X as @jack"]
     assert len(mail.outbox) == 1
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_what_signs_in_to_another_account_cannot_be_added(client: Browser, person: User) -> None:
+def test_what_signs_in_to_another_account_cannot_be_added(client: Browser, insider: User) -> None:
     other = without_password()
 
     page = client.get(agree(address_in(client.post(ADD, {"provider": X}))), follow=True)
 
     assert "X as @jack signs in to another account here." in page.content.decode()
-    assert ways(person) == ["Password"]
+    assert ways(insider) == ["Password"]
     assert ways(other) == ["X as @jack"]
 
 
 @pytest.mark.django_db
-def test_adding_needs_a_recent_proof_and_a_form_of_ours(person: User, x: OAuthServer) -> None:
+def test_adding_needs_a_recent_proof_and_a_form_of_ours(insider: User, x: OAuthServer) -> None:
     late = Browser()
-    late.force_login(person, age=16 * 60)
+    late.force_login(insider, age=16 * 60)
     strict = Browser(enforce_csrf_checks=True)
-    strict.force_login(person)
+    strict.force_login(insider)
 
     answer = late.post(ADD, {"provider": X})
 
@@ -177,7 +160,7 @@ def test_adding_needs_a_recent_proof_and_a_form_of_ours(person: User, x: OAuthSe
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("person")
+@pytest.mark.usefixtures("insider")
 def test_adding_what_is_switched_off_leads_back(client: Browser) -> None:
     assertRedirects(client.post(ADD, {"provider": "google"}), METHODS)
 
@@ -185,7 +168,7 @@ def test_adding_what_is_switched_off_leads_back(client: Browser) -> None:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
 def test_what_was_begun_by_one_person_is_not_added_to_another(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
     """Or Eve could have Alice's account open to the account at X that is Eve's."""
     eve = Browser()
@@ -195,7 +178,7 @@ def test_what_was_begun_by_one_person_is_not_added_to_another(
     page = client.get(answer)
 
     assert page.status_code == 400
-    assert ways(person) == ["Password"]
+    assert ways(insider) == ["Password"]
 
 
 @pytest.mark.django_db
@@ -227,29 +210,29 @@ def test_the_provider_of_the_account_is_a_proof_and_that_of_another_is_none(
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_removing_asks_first_and_then_it_opens_nothing(client: Browser, person: User) -> None:
-    account = with_x(person)
+def test_removing_asks_first_and_then_it_opens_nothing(client: Browser, insider: User) -> None:
+    account = with_x(insider)
     question = text_of(client.get(f"{METHODS}?dialog=remove&method={account.pk}"))
     assert "X as @jack will no longer sign in to this account, and" in question
 
     assertRedirects(client.post(REMOVE, {"method": account.pk}), METHODS)
 
-    assert ways(person) == ["Password"]
-    removed = event(person, "RemoveSignInMethod")
+    assert ways(insider) == ["Password"]
+    removed = event(insider, "RemoveSignInMethod")
     assert removed.before == {"sign_in_methods": ["Password", "X as @jack"]}
     assert removed.after == {"sign_in_methods": ["Password"]}
     assert "X as @jack was removed" in last_mail().subject
     again = Client()
     come_back(again, X)
-    assert again.session.get(SESSION_KEY) != str(person.pk)
+    assert again.session.get(SESSION_KEY) != str(insider.pk)
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
 def test_removing_a_linked_account_ends_the_sessions_that_it_may_have_opened(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
-    account = with_x(person)
+    account = with_x(insider)
     thief = Client()
     come_back(thief, X)
     assert thief.get(METHODS).status_code == 200
@@ -265,21 +248,21 @@ def test_removing_a_linked_account_ends_the_sessions_that_it_may_have_opened(
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_removing_the_password_ends_the_other_sessions(client: Browser, person: User) -> None:
-    with_x(person)
+def test_removing_the_password_ends_the_other_sessions(client: Browser, insider: User) -> None:
+    with_x(insider)
     elsewhere = Browser()
-    elsewhere.force_login(person)
+    elsewhere.force_login(insider)
 
     assertRedirects(client.post(REMOVE, {"method": "password"}), METHODS)
 
-    person.refresh_from_db()
-    assert ways(person) == ["X as @jack"]
+    insider.refresh_from_db()
+    assert ways(insider) == ["X as @jack"]
     assert client.get(METHODS).status_code == 200
     assert elsewhere.get(METHODS).status_code == 302
-    assert event(person, "RemovePassword").after == {"sign_in_methods": ["X as @jack"]}
+    assert event(insider, "RemovePassword").after == {"sign_in_methods": ["X as @jack"]}
     assert last_mail().subject == "Your password for Console was removed"
     by_password = Client()
-    sign_in(by_password, person.email)
+    sign_in(by_password, insider.email)
     assert SESSION_KEY not in by_password.session
 
 
@@ -303,34 +286,34 @@ def test_the_last_way_cannot_be_removed(client: Browser, method: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_way_that_is_switched_off_does_not_count(client: Browser, person: User) -> None:
-    account = with_x(person)
+def test_a_way_that_is_switched_off_does_not_count(client: Browser, insider: User) -> None:
+    account = with_x(insider)
 
     page = client.post(REMOVE, {"method": "password"}, follow=True)
 
     assert "Password cannot be removed" in page.content.decode()
     assert "Switched off" in page.content.decode()
     client.post(REMOVE, {"method": account.pk})
-    assert ways(person) == ["Password"]
+    assert ways(insider) == ["Password"]
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_a_strangers_way_and_nonsense_remove_nothing(client: Browser, person: User) -> None:
-    with_x(person, uid="8", name="@alice")
+def test_a_strangers_way_and_nonsense_remove_nothing(client: Browser, insider: User) -> None:
+    with_x(insider, uid="8", name="@alice")
     theirs = SocialAccount.objects.get(user=without_password())
 
     for method in (theirs.pk, "", "0", "x", "-1", "9" * 30, "9" * 5000, "²"):
         assertRedirects(client.post(REMOVE, {"method": method}), METHODS)
 
     assert SocialAccount.objects.count() == 2
-    assert person.has_usable_password()
+    assert insider.has_usable_password()
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_removing_twice_is_as_good_as_once(client: Browser, person: User) -> None:
-    account = with_x(person)
+def test_removing_twice_is_as_good_as_once(client: Browser, insider: User) -> None:
+    account = with_x(insider)
 
     for _ in range(2):
         assertRedirects(client.post(REMOVE, {"method": account.pk}), METHODS)
@@ -340,18 +323,18 @@ def test_removing_twice_is_as_good_as_once(client: Browser, person: User) -> Non
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("x")
-def test_removing_needs_a_recent_proof_and_a_form_of_ours(person: User) -> None:
-    account = with_x(person)
+def test_removing_needs_a_recent_proof_and_a_form_of_ours(insider: User) -> None:
+    account = with_x(insider)
     late = Browser()
-    late.force_login(person, age=16 * 60)
+    late.force_login(insider, age=16 * 60)
     strict = Browser(enforce_csrf_checks=True)
-    strict.force_login(person)
+    strict.force_login(insider)
 
     answer = late.post(REMOVE, {"method": account.pk})
 
     assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
     assert strict.post(REMOVE, {"method": account.pk}).status_code == 403
-    assert ways(person) == ["Password", "X as @jack"]
+    assert ways(insider) == ["Password", "X as @jack"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,13 +1,10 @@
 """An account's own password: changed, set where there was none, and in the mails about it."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth import SESSION_KEY
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
-from pytest_django import Settings
 from pytest_django.asserts import assertRedirects
 
 from accounts.models import User
@@ -20,39 +17,22 @@ from tests.accounts.social import (
     jack,
     ways,
     without_password,
-    x_settings,
 )
 from tests.clients import Browser
 from tests.factories import PASSWORD
-from tests.providers.oauth import OAuthServer, oauth_server
+from tests.providers.oauth import OAuthServer
 
 METHODS = "/account/methods/"
 ADD = "/account/methods/add/"
 NEW = "quite-another-1"
 
 
-@pytest.fixture
-def x(settings: Settings) -> Iterator[OAuthServer]:
-    with oauth_server() as server:
-        server.people = jack()
-        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
-        yield server
-
-
-@pytest.fixture
-def person(client: Browser) -> User:
-    """Sign somebody in who has a password."""
-    person = make_person()
-    client.force_login(person)
-    return person
-
-
 @pytest.mark.django_db
 def test_the_password_is_changed_by_who_knows_it_and_ends_the_other_sessions(
-    client: Browser, person: User
+    client: Browser, insider: User
 ) -> None:
     elsewhere = Browser()
-    elsewhere.force_login(person)
+    elsewhere.force_login(insider)
 
     answer = client.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
 
@@ -60,21 +40,21 @@ def test_the_password_is_changed_by_who_knows_it_and_ends_the_other_sessions(
     assert client.get(METHODS).status_code == 200
     assert elsewhere.get(METHODS).status_code == 302
     by_password = Client()
-    sign_in(by_password, person.email, NEW)
-    assert by_password.session[SESSION_KEY] == str(person.pk)
-    changed = event(person, "ChangePassword")
+    sign_in(by_password, insider.email, NEW)
+    assert by_password.session[SESSION_KEY] == str(insider.pk)
+    changed = event(insider, "ChangePassword")
     assert changed.before != changed.after
     assert NEW not in str(changed.after)
     assert any("was changed" in message.subject for message in mail.outbox)
 
 
 @pytest.mark.django_db
-def test_a_wrong_current_password_changes_nothing(client: Browser, person: User) -> None:
+def test_a_wrong_current_password_changes_nothing(client: Browser, insider: User) -> None:
     page = client.post("/account/password/", {"oldpassword": "wrong", "password1": NEW})
 
     assert "This is not the current password." in page.content.decode()
-    person.refresh_from_db()
-    assert person.check_password(PASSWORD)
+    insider.refresh_from_db()
+    assert insider.check_password(PASSWORD)
 
 
 @pytest.mark.django_db
@@ -157,9 +137,9 @@ def test_a_reset_for_an_account_without_a_password_says_how_it_signs_in(client: 
 
 @pytest.mark.django_db
 def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
-    client: Browser, person: User, x: OAuthServer
+    client: Browser, insider: User, x: OAuthServer
 ) -> None:
-    other = without_password(person.email)
+    other = without_password(insider.email)
     client.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
     about_password = last_mail()
     client.force_login(other)
@@ -167,7 +147,7 @@ def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
     client.get(agree(address_in(client.post(ADD, {"provider": X}))))
     about_x = last_mail()
 
-    assert about_password.to == about_x.to == [person.email]
+    assert about_password.to == about_x.to == [insider.email]
     for message, says in (
         (about_password, "signs in with a password."),
         (about_x, "signs in with X as @jack or X as @second."),
@@ -178,10 +158,10 @@ def test_a_mail_says_which_of_two_accounts_with_one_address_it_is_about(
 
 
 @pytest.mark.django_db
-def test_the_forms_that_take_the_own_password_count_wrong_ones_together(person: User) -> None:
+def test_the_forms_that_take_the_own_password_count_wrong_ones_together(insider: User) -> None:
     found, stale = Browser(), Browser()
-    found.force_login(person)
-    stale.force_login(person, age=3600)
+    found.force_login(insider)
+    stale.force_login(insider, age=3600)
     for number in range(3):
         found.post("/account/password/", {"oldpassword": f"guess {number}", "password1": NEW})
         stale.post("/account/security/prove/", {"password": f"guess, too {number}"})
@@ -189,5 +169,5 @@ def test_the_forms_that_take_the_own_password_count_wrong_ones_together(person: 
     page = found.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW})
 
     assert "Too many wrong passwords. Try again in five minutes." in page.content.decode()
-    person.refresh_from_db()
-    assert person.check_password(PASSWORD)
+    insider.refresh_from_db()
+    assert insider.check_password(PASSWORD)

@@ -34,11 +34,6 @@ def _localhost(settings: Settings) -> None:
     settings.PUBLIC_URL = "http://localhost:8000"
 
 
-@pytest.fixture
-def person() -> User:
-    return make_person()
-
-
 def options_in(page: Any) -> dict[str, Any]:
     found = re.search(
         r'<script id="passkey-options" type="application/json">(.*?)</script>',

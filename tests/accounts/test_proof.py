@@ -18,7 +18,7 @@ from accounts.proof import KEPT, KEPT_AT_MOST, KEPT_CHARACTERS
 from api_keys.models import ApiKey
 from audit import services as audit
 from tests.accounts.authenticators import add_key, factor_types
-from tests.accounts.people import make_person, sign_in
+from tests.accounts.people import sign_in
 from tests.clients import Browser
 from tests.factories import PASSWORD, make_admin, make_team
 from tests.races import race_behind
@@ -27,11 +27,6 @@ PROVE = "/account/security/prove/"
 HOUR = 3600
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def person() -> User:
-    return make_person()
 
 
 @pytest.fixture

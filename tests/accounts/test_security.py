@@ -40,11 +40,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def person() -> User:
-    return make_person()
-
-
-@pytest.fixture
 def browser(person: User) -> Browser:
     browser = Browser()
     browser.force_login(person)

@@ -31,11 +31,6 @@ IPHONE = (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def person() -> User:
-    return make_person()
-
-
 def browse(person: User, user_agent: str = FIREFOX, ip: str = "81.2.69.142") -> Client:
     """Sign in from somewhere."""
     client = Client(headers={"User-Agent": user_agent}, REMOTE_ADDR=ip)

@@ -25,7 +25,6 @@ from tests.accounts.social import (
     issuer_settings,
     jack,
     leave,
-    x_settings,
 )
 from tests.clients import Browser
 from tests.providers.issuer import Issuer, issuer
@@ -34,14 +33,6 @@ from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer, oauth_s
 LANDING = "/team/default/"
 ME = "/2/users/me"
 TOKEN = "/2/oauth2/token"
-
-
-@pytest.fixture
-def x(settings: Settings) -> Iterator[OAuthServer]:
-    with oauth_server() as server:
-        server.people = jack(confirmed_email="Jack@example.test")
-        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
-        yield server
 
 
 @pytest.fixture(scope="module")

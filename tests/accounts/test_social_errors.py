@@ -1,6 +1,5 @@
 """What goes wrong on the way to a provider and back signs nobody in, and says what to do."""
 
-from collections.abc import Iterator
 from threading import Event
 
 import pytest
@@ -14,19 +13,11 @@ from pytest_django.asserts import assertRedirects
 from accounts.models import User
 from console import providers
 from tests.accounts.people import make_person, sign_in
-from tests.accounts.social import X, agree, come_back, issuer_settings, jack, leave, x_settings
+from tests.accounts.social import X, agree, come_back, issuer_settings, leave
 from tests.providers.oauth import OAuthServer, oauth_server
 
 ME = "/2/users/me"
 TOKEN = "/2/oauth2/token"
-
-
-@pytest.fixture
-def x(settings: Settings) -> Iterator[OAuthServer]:
-    with oauth_server() as server:
-        server.people = jack(confirmed_email="Jack@example.test")
-        settings.SOCIALACCOUNT_PROVIDERS = x_settings(server)
-        yield server
 
 
 @pytest.mark.django_db
