@@ -248,21 +248,28 @@ def _leave_a_bare_id(user: User, known: KnownAs, now: datetime) -> None:
 
 def _known_as(user: User) -> KnownAs:
     changes = EmailChange.objects.filter(user=user).values_list("from_email", "to_email")
-    # What each account elsewhere is called: at some services that is its address.
-    social = SocialAccount.objects.filter(user=user).values_list("extra_data__name", flat=True)
-    called = {str(name) for name in social if name}
-    addresses = {
+    emails = EmailAddress.objects.filter(user=user)
+    confirmed = {
         user.email,
-        *EmailAddress.objects.filter(user=user).values_list("email", flat=True),
+        *emails.filter(verified=True).values_list("email", flat=True),
         *(address for change in changes for address in change),
+    }
+    # What each account elsewhere is called: at some services that is its address. Of those only
+    # Google lets nobody choose it.
+    social = SocialAccount.objects.filter(user=user).values_list("provider", "extra_data__name")
+    called = {str(name) for _, name in social if name}
+    confirmed |= {name for provider, name in social if provider == "google" and _is_address(name)}
+    # What they say is theirs and have not shown; what others did with it is left alone.
+    claimed = {
+        *emails.filter(verified=False).values_list("email", flat=True),
         *(name for name in called if _is_address(name)),
     }
-    lowered = {address.lower() for address in addresses}
+    own = {address.lower() for address in confirmed}
     handles = {name for name in called if not _is_address(name)}
     return KnownAs(
         names=[*([user.name] if user.name else []), *sorted(handles - {user.name})],
-        addresses=sorted(lowered),
-        own_addresses=sorted(lowered - _addresses_of_others(user, lowered)),
+        addresses=sorted(own | {address.lower() for address in claimed}),
+        own_addresses=sorted(own - _addresses_of_others(user, own)),
     )
 
 

@@ -66,6 +66,27 @@ def test_nothing_that_says_who_it_was_is_left_in_any_table_but_on_issued_receipt
     assert found(*everything) == {("billing_invoice", "buyer")}
 
 
+def test_what_is_sent_to_an_address_that_was_only_claimed_is_left_alone(person: User) -> None:
+    stranger = "stranger@example.test"
+    EmailAddress.objects.create(user=person, email=stranger)
+    SocialAccount.objects.create(
+        user=person, provider="oidc", uid="1", extra_data={"name": stranger}
+    )
+    Invitation.across_teams.create(
+        team=make_team(),
+        email=stranger,
+        digest="1" * 64,
+        created_at=DUE,
+        sent_at=DUE,
+        expires_at=DUE,
+    )
+    ask(person)
+
+    accounts.erase_due(now=DUE)
+
+    assert Invitation.across_teams.get().email == stranger
+
+
 def test_an_erased_account_has_no_rows_that_could_open_it(person: User, client: Client) -> None:
     own, shared = live(person, client)
     key = ApiKey.of(own).get()
