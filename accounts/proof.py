@@ -126,9 +126,7 @@ def _ask(request: HttpRequest, *, keep: bool) -> HttpResponse:
         if keep and len(posted := request.POST.urlencode()) <= KEPT_CHARACTERS:
             name = _keep(request, posted, back)
         else:
-            messages.warning(
-                request, "Confirm that it is you, then fill in the form again."
-            )
+            messages.warning(request, "Confirm that it is you, then fill in the form again.")
     url = proof_url(back=back, resume=name)
     return HttpResponseClientRedirect(url) if htmx else HttpResponseRedirect(url)
 

@@ -30,9 +30,7 @@ door: list[URLPattern | URLResolver] = [
     path("inactive/", allauth.account_inactive, name="account_inactive"),
     path("signup/", allauth.signup, name="account_signup"),
     path("confirm-email/", allauth.email_verification_sent, name="account_email_verification_sent"),
-    re_path(
-        r"^confirm-email/(?P<key>[-:\w]+)/$", confirm.confirm, name="account_confirm_email"
-    ),
+    re_path(r"^confirm-email/(?P<key>[-:\w]+)/$", confirm.confirm, name="account_confirm_email"),
     path("password/reset/", allauth.password_reset, name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
     re_path(

@@ -104,9 +104,7 @@ class AddAppForm(forms.Form):
         code: str = self.cleaned_data["code"]
         counter = factors.counter_of(self.secret, code) if len(code) <= CODE_MAX_LENGTH else None
         if counter is None:
-            raise forms.ValidationError(
-                "The code is not right. Check the clock of the device."
-            )
+            raise forms.ValidationError("The code is not right. Check the clock of the device.")
         allow_more()
         self.counter = counter
         return code
