@@ -323,14 +323,26 @@ def test_deleting_rolls_back_with_the_callers_transaction() -> None:
 
 def test_the_page_of_a_team_with_many_keys_reads_an_index() -> None:
     team = make_team()
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL enable_sort = off")
     admin = Membership.objects.select_related("team").get(team=team, user=make_admin(team))
     member = Membership.objects.select_related("team").get(team=team, user=make_member(team))
+    ApiKey.across_teams.bulk_create(
+        ApiKey(
+            team=team,
+            owner=member.user if serial % 5 == 0 else admin.user,
+            name=f"key-{serial}",
+            digest=f"{serial:064x}",
+            created_at=NOON + timedelta(seconds=serial),
+            modified_at=NOON,
+        )
+        for serial in range(5000)
+    )
+    with connection.cursor() as cursor:
+        # The planner goes by what it knows of the table; of an empty one it would guess.
+        cursor.execute("ANALYZE api_keys_apikey")
 
     for_admin = api_keys.visible_to(admin).newest_first()[:50].explain()
     for_member = api_keys.visible_to(member).newest_first()[:50].explain()
 
     assert "api_key_list_newest_first" in for_admin
     assert "api_key_own_newest_first" in for_member
+    assert "Sort" not in for_admin + for_member
