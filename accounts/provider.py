@@ -25,7 +25,15 @@ from accounts.names import as_name
 
 
 class Conversation(OAuth2Adapter):
-    """Talks to a provider. Whatever it answers, all that leaves here is what allauth expects."""
+    """Talks to a provider. Whatever it answers, all that leaves here is what allauth expects.
+
+    A provider that is not where allauth knows it to be has its addresses in the settings, by the
+    names of allauth's attributes: `{"ENDPOINTS": {"access_token_url": "https://..."}}`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        vars(self).update(self.get_provider().get_settings().get("ENDPOINTS", {}))
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:  # noqa: ARG002 -- allauth's
         # Not of the request's host, which whoever asks may have made up.
@@ -78,24 +86,7 @@ class Ours(Provider):
 
 
 class XConversation(Conversation, TwitterOAuth2Adapter):
-    """X, at the addresses of the settings."""
-
-    @property
-    def _settings(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.get_provider().get_settings()
-        return found
-
-    @property
-    def authorize_url(self) -> str:
-        return f"{self._settings['WEB_URL']}/i/oauth2/authorize"
-
-    @property
-    def access_token_url(self) -> str:
-        return f"{self._settings['API_URL']}/2/oauth2/token"
-
-    @property
-    def profile_url(self) -> str:
-        return f"{self._settings['API_URL']}/2/users/me"
+    """X."""
 
 
 class X(Ours, TwitterOAuth2Provider):

@@ -30,10 +30,21 @@ def _x() -> list[dict[str, Any]]:
     return [_app("X", *client.values())] if _is_on(client) else []
 
 
-def _x_endpoints() -> dict[str, str]:
+def _x_endpoints() -> dict[str, Any]:
+    return x_endpoints(
+        web=env.text("X_WEB_URL", "https://x.com").rstrip("/"),
+        api=env.text("X_API_URL", "https://api.x.com").rstrip("/"),
+    )
+
+
+def x_endpoints(*, web: str, api: str) -> dict[str, Any]:
+    """Name the addresses of X, of which it has two: one for people and one for programs."""
     return {
-        "WEB_URL": env.text("X_WEB_URL", "https://x.com").rstrip("/"),
-        "API_URL": env.text("X_API_URL", "https://api.x.com").rstrip("/"),
+        "ENDPOINTS": {
+            "authorize_url": f"{web}/i/oauth2/authorize",
+            "access_token_url": f"{api}/2/oauth2/token",
+            "profile_url": f"{api}/2/users/me",
+        }
     }
 
 

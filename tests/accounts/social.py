@@ -26,7 +26,7 @@ X = "twitter_oauth2"
 
 def x_settings(server: OAuthServer) -> dict[str, Any]:
     app = {"name": "X", "client_id": CLIENT_ID, "secret": CLIENT_SECRET}
-    endpoints = {"WEB_URL": server.url, "API_URL": server.url}
+    endpoints = providers.x_endpoints(web=server.url, api=server.url)
     return {X: {"APPS": [app], "OAUTH_PKCE_ENABLED": True, **endpoints}}
 
 

@@ -14,7 +14,6 @@ from pytest_django.asserts import assertRedirects
 
 from accounts import services as accounts
 from accounts.models import User
-from accounts.provider import GitHubConversation, GoogleConversation
 from audit import services as audit
 from console import providers
 from tests.accounts.people import last_mail, make_person, path_in, text_of
@@ -274,15 +273,19 @@ def test_a_row_in_the_database_switches_no_provider_on(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_github_is_asked_for_the_addresses_and_only_the_primary_is_taken_whichever_is_public(
-    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: Client, settings: Settings
 ) -> None:
     with oauth_server() as server:
         app = {"name": "GitHub", "client_id": CLIENT_ID, "secret": CLIENT_SECRET}
-        settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
-        monkeypatch.setattr(GitHubConversation, "authorize_url", f"{server.url}/authorize")
-        monkeypatch.setattr(GitHubConversation, "access_token_url", f"{server.url}/token")
-        monkeypatch.setattr(GitHubConversation, "profile_url", f"{server.url}/user")
-        monkeypatch.setattr(GitHubConversation, "emails_url", f"{server.url}/user/emails")
+        endpoints = {
+            "authorize_url": f"{server.url}/authorize",
+            "access_token_url": f"{server.url}/token",
+            "profile_url": f"{server.url}/user",
+            "emails_url": f"{server.url}/user/emails",
+        }
+        settings.SOCIALACCOUNT_PROVIDERS = {
+            "github": {"APPS": [app], "OAUTH_PKCE_ENABLED": True, "ENDPOINTS": endpoints}
+        }
         server.people = {
             "/user": {
                 "id": 7,
@@ -306,14 +309,18 @@ def test_github_is_asked_for_the_addresses_and_only_the_primary_is_taken_whichev
 
 @pytest.mark.django_db
 def test_google_says_who_it_is_and_whether_the_address_is_theirs(
-    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: Client, settings: Settings
 ) -> None:
     with oauth_server() as server:
         app = {"name": "Google", "client_id": CLIENT_ID, "secret": CLIENT_SECRET}
-        settings.SOCIALACCOUNT_PROVIDERS = {"google": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
-        monkeypatch.setattr(GoogleConversation, "authorize_url", f"{server.url}/authorize")
-        monkeypatch.setattr(GoogleConversation, "access_token_url", f"{server.url}/token")
-        monkeypatch.setattr(GoogleConversation, "identity_url", f"{server.url}/userinfo")
+        endpoints = {
+            "authorize_url": f"{server.url}/authorize",
+            "access_token_url": f"{server.url}/token",
+            "identity_url": f"{server.url}/userinfo",
+        }
+        settings.SOCIALACCOUNT_PROVIDERS = {
+            "google": {"APPS": [app], "OAUTH_PKCE_ENABLED": True, "ENDPOINTS": endpoints}
+        }
         server.people = {
             "/userinfo": {
                 "id": "7",
