@@ -16,7 +16,7 @@ class AccountsConfig(AppConfig):
         from allauth.socialaccount.providers import registry  # noqa: PLC0415 -- needs the models
 
         # They connect themselves.
-        from accounts import devices, last_seen, receivers  # noqa: F401, PLC0415
+        from accounts import devices, receivers  # noqa: F401, PLC0415
 
         registry.load()  # accounts/provider.py; allauth does so with its own list of addresses.
 

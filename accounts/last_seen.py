@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from allauth.usersessions.models import UserSession
-from django.contrib.auth import user_logged_in
-from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from accounts.services.sessions import note_start, note_use
+from accounts.services.sessions import note_use
 from accounts.web import address_of
 
 GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponseBase]
@@ -17,10 +15,7 @@ USER_AGENT_MAX_LENGTH = 200  # allauth's column.
 
 
 class LastSeenMiddleware:
-    """Write at most once in five minutes; in between, a page costs no query for it.
-
-    allauth's own tracking reads and writes the row of a session on each request.
-    """
+    """Write at most once in five minutes; allauth's own tracking writes on each request."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -37,10 +32,3 @@ class LastSeenMiddleware:
             if not noted:  # Its key is new, as after another password.
                 UserSession.objects.create_from_request(request)
         return self.get_response(request)
-
-
-@receiver(user_logged_in)
-def note_sign_in(*, request: HttpRequest, **_: object) -> None:
-    """Take the row that signing in makes for noted."""
-    if request.session.session_key:
-        note_start(request.session.session_key, now=timezone.now())

@@ -1,9 +1,7 @@
 """Where a person is signed in: listing sessions, ending them, and noting when they were used."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Any, Final
 
 from allauth.usersessions.models import UserSession
@@ -21,7 +19,6 @@ from accounts.services.people import announce
 from accounts.user_agents import device_of
 
 SEEN_EVERY: Final = timedelta(minutes=5)
-REMEMBERED_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,36 +139,10 @@ def forget_ended() -> None:
     UserSession.objects.exclude(session_key__in=Session.objects.values("pk")).delete()
 
 
-# --- When they were used ----------------------------------------------------------------------
-
-# By session key, when this process last looked, so that a page costs no query to find out.
-_noted: OrderedDict[str, datetime] = OrderedDict()
-_noting = Lock()
-
-
 def note_use(session_key: str, *, ip: str, user_agent: str, now: datetime) -> bool:
-    """Note that a session was used, at most once in five minutes; say whether that is noted."""
-    if not _is_due(session_key, now):
-        return True
+    """Note, once in five minutes, that a session was used; False if it has no row yet."""
     row = UserSession.objects.filter(session_key=session_key)
-    stale = row.filter(last_seen_at__lt=now - SEEN_EVERY)
-    # Another process may have noted it; then the row is there, and fresh.
-    noted = stale.update(last_seen_at=now, ip=ip, user_agent=user_agent)
-    return bool(noted) or row.exists()
-
-
-def note_start(session_key: str, *, now: datetime) -> None:
-    """Note that a session has just begun, and that its row says so."""
-    _is_due(session_key, now)
-
-
-def _is_due(session_key: str, now: datetime) -> bool:
-    with _noting:
-        last = _noted.get(session_key)
-        if last is not None and timedelta(0) <= now - last < SEEN_EVERY:
-            return False
-        _noted[session_key] = now
-        _noted.move_to_end(session_key)
-        if len(_noted) > REMEMBERED_SESSIONS:
-            _noted.popitem(last=False)
-        return True
+    seen_at = row.values_list("last_seen_at", flat=True).first()
+    if seen_at is not None and abs(now - seen_at) >= SEEN_EVERY:
+        row.update(last_seen_at=now, ip=ip, user_agent=user_agent)
+    return seen_at is not None
