@@ -33,7 +33,7 @@ class Conversation(OAuth2Adapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        vars(self).update(self.get_provider().get_settings().get("ENDPOINTS", {}))
+        self.__dict__.update(self.get_provider().get_settings().get("ENDPOINTS", {}))
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:  # noqa: ARG002 -- allauth's
         # Not of the request's host, which whoever asks may have made up.
