@@ -1,10 +1,14 @@
 """Keys that let a program act for a team."""
 
 import uuid
+from datetime import datetime
+from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.scoping import TeamDoor, TeamOwned
 
@@ -28,6 +32,8 @@ class ApiKey(TeamOwned):
     class Status(models.TextChoices):
         ACTIVE = "active", "Active"
         DISABLED = "disabled", "Disabled"
+        EXPIRED = "expired", "Expired"
+        BLOCKED = "blocked", "Blocked: leaked"
         DELETED = "deleted", "Deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -45,7 +51,21 @@ class ApiKey(TeamOwned):
     )
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField()
+    # What it may be used for: "api-key:endpoint:chat", "api-key:model:*". Without any, nothing.
+    acls = ArrayField(models.CharField(max_length=160), default=list, blank=True)
+    # Each of these is empty where the key has no such limit of its own.
+    expires_at = models.DateTimeField(null=True, blank=True)
+    requests_per_second = models.PositiveIntegerField(null=True, blank=True)
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    monthly_cap_ticks = models.BigIntegerField(null=True, blank=True)
+    # Networks in CIDR notation that requests may come from; none: from anywhere.
+    networks = ArrayField(models.CharField(max_length=43), default=list, blank=True)
+    # When the owner was told that the key is about to expire.
+    expiry_told_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
+    # Its secret was found in public. Only a new secret ends that.
+    blocked_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     # Written by the gateway, often. No index may hold them, so that PostgreSQL can rewrite the
     # row in place.
@@ -62,6 +82,13 @@ class ApiKey(TeamOwned):
                 condition=Q(digest__regex=r"^[0-9a-f]{64}$"), name="api_key_digest_is_sha256"
             ),
             models.CheckConstraint(condition=~Q(name=""), name="api_key_has_a_name"),
+            models.CheckConstraint(
+                condition=~Q(requests_per_second__lt=1)
+                & ~Q(requests_per_minute__lt=1)
+                & ~Q(tokens_per_minute__lt=1)
+                & ~Q(monthly_cap_ticks__lt=0),
+                name="api_key_limits_are_limits",
+            ),
         ]
         indexes = [
             models.Index(
@@ -81,6 +108,133 @@ class ApiKey(TeamOwned):
 
     @property
     def status(self) -> Status:
+        return self.status_at(timezone.now())
+
+    def status_at(self, now: datetime) -> Status:
+        """Say what the gateway makes of the key; the gravest reason to refuse it comes first."""
         if self.deleted_at:
             return self.Status.DELETED
+        if self.blocked_at:
+            return self.Status.BLOCKED
+        if self.expires_at and self.expires_at <= now:
+            return self.Status.EXPIRED
         return self.Status.DISABLED if self.disabled_at else self.Status.ACTIVE
+
+
+class RetiredSecret(TeamOwned):
+    """A secret that a key had before it was rotated. It works until `expires_at`."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, in hex.
+    redacted = models.CharField(max_length=80)
+    retired_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    of: ClassVar[TeamDoor[models.QuerySet["RetiredSecret"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(digest__regex=r"^[0-9a-f]{64}$"), name="retired_secret_is_sha256"
+            ),
+        ]
+        indexes = [models.Index(fields=["key", "-retired_at"], name="retired_secrets_newest_first")]
+
+    def __str__(self) -> str:
+        return self.redacted
+
+
+class KeyLeak(TeamOwned):
+    """A place where a secret of a key was found, as somebody reported it."""
+
+    class Reporter(models.TextChoices):
+        GITHUB = "github", "GitHub secret scanning"
+        STAFF = "staff", "Support"
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    redacted = models.CharField(max_length=80)  # Which of the key's secrets.
+    reporter = models.CharField(max_length=6, choices=Reporter)
+    source = models.CharField(max_length=60, blank=True)  # "commit", "gist_content", ...
+    url = models.CharField(max_length=1000, blank=True)
+    reported_at = models.DateTimeField()
+
+    of: ClassVar[TeamDoor[models.QuerySet["KeyLeak"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "redacted", "reporter", "source", "url"], name="key_leak_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.redacted}, found by {self.get_reporter_display()}"
+
+
+class KeyAddress(TeamOwned):
+    """An address that a key was used from, and the country that it is in."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    ip = models.GenericIPAddressField()
+    # Empty where nobody knows; null until it was looked up.
+    country = models.CharField(max_length=120, null=True, blank=True)  # noqa: DJ001 -- see above
+    first_used_at = models.DateTimeField()
+    last_used_at = models.DateTimeField()
+
+    of: ClassVar[TeamDoor[models.QuerySet["KeyAddress"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "ip"], name="key_address_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["first_used_at"],
+                condition=Q(country=None),
+                name="key_address_not_looked_up",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.ip
+
+
+class KeyMonth(TeamOwned):
+    """What a key has cost in one UTC calendar month."""
+
+    # As in TeamOwned, without an index of its own: the one below begins with the team.
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+", db_index=False)
+    month = models.DateField()  # Its first day.
+    spent_ticks = models.BigIntegerField(default=0)
+
+    of: ClassVar[TeamDoor[models.QuerySet["KeyMonth"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "month"], name="key_month_once"),
+            models.CheckConstraint(condition=Q(spent_ticks__gte=0), name="key_month_not_negative"),
+        ]
+        indexes = [
+            models.Index(fields=["team", "month", "-spent_ticks"], name="key_months_dearest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} in {self.month:%B %Y}"
+
+
+class KeySettings(TeamOwned):
+    """What a team wants to be told about its keys. A team without a row wants the defaults."""
+
+    team = models.OneToOneField("accounts.Team", on_delete=models.PROTECT, related_name="+")
+    mails_new_countries = models.BooleanField(default=True)
+
+    of: ClassVar[TeamDoor[models.QuerySet["KeySettings"]]] = TeamDoor()
+
+    class Meta:
+        verbose_name_plural = "key settings"
+
+    def __str__(self) -> str:
+        return f"Key settings of {self.team_id}"

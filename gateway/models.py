@@ -1,13 +1,15 @@
 """What the gateway can serve: clusters, models with their prices, and which cluster has which."""
 
 import uuid
-from typing import Final
+from typing import ClassVar, Final
 
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.scoping import TeamDoor, TeamOwned
 from billing.services import BillingItem, Prices
 
 # A cluster with this address is the built-in sandbox model; see gateway.api.sandbox.
@@ -70,6 +72,13 @@ class InferenceModel(models.Model):
     prompt_image_price = models.PositiveBigIntegerField(validators=[DEAREST])
     completion_price = models.PositiveBigIntegerField(validators=[DEAREST])
     reasoning_price = models.PositiveBigIntegerField(validators=[DEAREST])
+    # What one team may ask for, by its tier: a number for each tier, the lowest first. Empty: any.
+    requests_per_second = ArrayField(
+        models.PositiveIntegerField(validators=[MinValueValidator(1)]), default=list, blank=True
+    )
+    tokens_per_minute = ArrayField(
+        models.PositiveBigIntegerField(validators=[MinValueValidator(1)]), default=list, blank=True
+    )
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -124,3 +133,53 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} on {self.cluster}"
+
+
+class TeamLimit(TeamOwned):
+    """What support has agreed with one team about one model, in place of the tier's limits."""
+
+    model = models.ForeignKey(InferenceModel, on_delete=models.CASCADE, related_name="+")
+    # Empty: as the tier has it.
+    requests_per_second = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    tokens_per_minute = models.PositiveBigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+
+    of: ClassVar[TeamDoor[models.QuerySet["TeamLimit"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "model"], name="team_limit_once_per_model"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} for {self.team}"
+
+
+class RateWindow(TeamOwned):
+    """What was let in lately, of one team, by one key or for one model.
+
+    The lists hold [moment in microseconds since 1970, number] and change only under the lock of
+    the team's billing account; see gateway.rates.
+    """
+
+    # As in TeamOwned, without an index of its own: the one below begins with the team.
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    subject = models.CharField(max_length=130)  # "key:<id>" or "model:<name>".
+    second = models.JSONField(default=list)  # Requests of the last second.
+    minute = models.JSONField(default=list)  # Requests of the last minute.
+    tokens = models.JSONField(default=list)  # Tokens of the last minute.
+
+    of: ClassVar[TeamDoor[models.QuerySet["RateWindow"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "subject"], name="rate_window_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject

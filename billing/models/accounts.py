@@ -17,6 +17,10 @@ class BillingAccount(TeamOwned):
     # What may be invoiced per UTC calendar month: the customer's wish, under the operator's cap.
     spending_limit_ticks = models.BigIntegerField(default=0)
     hard_limit_ticks = models.BigIntegerField(default=0)
+    # All that was ever paid, in purchases and invoices; it decides the tier and never goes down.
+    paid_ticks = models.BigIntegerField(default=0)
+    # A tier that support gives, whatever was paid.
+    least_tier = models.PositiveSmallIntegerField(default=0)
 
     of = TeamDoor[QuerySet["BillingAccount"]]()
 
@@ -29,6 +33,9 @@ class BillingAccount(TeamOwned):
             models.CheckConstraint(
                 condition=Q(spending_limit_ticks__gte=0, hard_limit_ticks__gte=0),
                 name="billing_account_limits_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_ticks__gte=0), name="billing_account_paid_not_negative"
             ),
         ]
 

@@ -17,6 +17,11 @@ class Hold(TeamOwned):
         EXPIRED = "expired", "Expired"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # What asks, and for what: whoever limits these sums up the live holds, so that no counter of
+    # its own can drift away from them. No foreign key: api_keys is a sibling.
+    api_key_id = models.UUIDField(null=True, blank=True)
+    model = models.CharField(max_length=120, blank=True)
+    tokens = models.BigIntegerField(default=0)  # That it may use, in prompt and answer together.
     amount_ticks = models.BigIntegerField()
     state = models.CharField(max_length=8, choices=State, default=State.LIVE)
     created_at = models.DateTimeField()

@@ -35,6 +35,10 @@ class HoldRequest:
     prompt_ticks: int  # The most that the prompt can cost.
     token_ticks: int  # What one more output token costs, in all choices together.
     wanted_tokens: int
+    # For whoever limits what is under way; see `Hold`.
+    api_key_id: UUID | None = None
+    model: str = ""
+    tokens: int = 0
 
 
 class Refusal(StrEnum):
@@ -232,6 +236,9 @@ class Books:
                 {
                     "id": request.request_id,
                     "team_id": request.team_id,
+                    "api_key_id": request.api_key_id,
+                    "model": request.model,
+                    "tokens": request.tokens,
                     "amount_ticks": answer.hold_ticks,
                     "expires_at": until,
                 }

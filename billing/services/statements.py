@@ -67,9 +67,11 @@ WITH charged AS (
     ON CONFLICT (team_id, month)
     DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
 ), held AS (
-    INSERT INTO billing_hold (state, created_at, id, team_id, amount_ticks, expires_at)
+    INSERT INTO billing_hold (state, created_at, id, team_id, api_key_id, model, tokens,
+        amount_ticks, expires_at)
     SELECT 'live', %(now)s, hold.* FROM jsonb_to_recordset(%(holds)s)
-        AS hold (id uuid, team_id uuid, amount_ticks bigint, expires_at timestamptz)
+        AS hold (id uuid, team_id uuid, api_key_id uuid, model text, tokens bigint,
+            amount_ticks bigint, expires_at timestamptz)
 )
 UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
 FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint)
