@@ -8,6 +8,7 @@ from pytest_django import Settings
 from accounts import services as accounts
 from accounts.models import Team, User
 from tests.accounts.erasing import EMAIL, NAME
+from tests.accounts.proving import HOUR
 from tests.accounts.social import jack, x_settings
 from tests.clients import Browser
 from tests.factories import NOON, PASSWORD, make_admin, make_member, make_team
@@ -40,6 +41,28 @@ def insider(client: Browser, person: User) -> User:
     """Be the same person, signed in to `client`."""
     client.force_login(person)
     return person
+
+
+@pytest.fixture
+def own(person: User) -> Team:
+    """Be the team that the person has alone."""
+    return accounts.personal_team(person)
+
+
+@pytest.fixture
+def browser(person: User) -> Browser:
+    """Open a browser in which the person has just signed in."""
+    browser = Browser()
+    browser.force_login(person)
+    return browser
+
+
+@pytest.fixture
+def stale(person: User) -> Browser:
+    """Open a browser in which the person signed in an hour ago."""
+    browser = Browser()
+    browser.force_login(person, age=HOUR)
+    return browser
 
 
 @pytest.fixture

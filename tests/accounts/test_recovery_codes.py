@@ -26,13 +26,6 @@ from tests.clients import Browser
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def browser(person: User) -> Browser:
-    browser = Browser()
-    browser.force_login(person)
-    return browser
-
-
 # --- Recovery codes
 
 

@@ -29,13 +29,6 @@ from tests.races import race
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def browser(person: User) -> Browser:
-    browser = Browser()
-    browser.force_login(person)
-    return browser
-
-
 # --- Codes of an app
 
 

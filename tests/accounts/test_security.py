@@ -34,13 +34,6 @@ from tests.factories import NOON, make_team
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def browser(person: User) -> Browser:
-    browser = Browser()
-    browser.force_login(person)
-    return browser
-
-
 # --- Setting up
 
 
