@@ -1,0 +1,81 @@
+"""What becomes of keys when teams and people go, and what is said of them by name."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.actors import Actor
+from accounts.models import Team, User
+from api_keys.models import ApiKey
+from api_keys.services.keys import disable, record
+
+
+@transaction.atomic
+def delete_all(*, team: Team, actor: Actor, now: datetime) -> None:
+    """Delete every key of a team that ends."""
+    # In the order in which `touch` locks them.
+    rows = ApiKey.of(team).not_deleted().order_by("pk").select_for_update(no_key=True)
+    for key in rows:
+        key.team, before = team, key.status
+        key.deleted_at = key.modified_at = now
+        key.save(update_fields=["deleted_at", "modified_at"])
+        record(
+            key,
+            actor,
+            operation="DeleteApiKey",
+            description=f"Deleted the API key {key.name}",
+            before={"status": before},
+            after={"status": key.status},
+            now=now,
+        )
+
+
+@transaction.atomic
+def disable_all(*, team: Team, actor: Actor, now: datetime) -> None:
+    """Disable every key that works, of a team whose person is about to be deleted."""
+    # In the order in which `touch` locks them.
+    rows = ApiKey.of(team).not_deleted().filter(disabled_at=None).order_by("pk")
+    for key in rows.select_for_update(no_key=True):
+        key.team = team
+        disable(key=key, actor=actor, now=now)
+
+
+def forget(team: Team) -> None:
+    """Blank what the keys of an erased person's own team say about them: names and addresses.
+
+    The keys are deleted already; their ids go on naming them in usage.
+    """
+    ApiKey.of(team).update(name="Deleted key", last_used_ip=None)
+
+
+def owned_by(user: User) -> list[dict[str, Any]]:
+    """List a person's keys in all teams, as their own copy of their data shows them."""
+    keys = ApiKey.across_teams.filter(owner=user).select_related("team").order_by("created_at")
+    return [
+        {
+            "id": key.pk,
+            "team": key.team.name,
+            "name": key.name,
+            "key": key.redacted,
+            "status": key.status.label,
+            "created_at": key.created_at,
+            "last_used_at": key.last_used_at,
+            "last_used_ip": key.last_used_ip,
+        }
+        for key in keys
+    ]
+
+
+def living(team: Team, *, owner: User | None = None) -> list[str]:
+    """Name the keys that are not deleted, of one person or of all, by name."""
+    keys = ApiKey.of(team).not_deleted()
+    if owner:
+        keys = keys.filter(owner=owner)
+    return list(keys.order_by("name", "pk").values_list("name", flat=True))
+
+
+def names(team: Team) -> dict[UUID, str]:
+    """Say what each of the team's keys is called, the deleted ones too."""
+    return dict(ApiKey.of(team).values_list("pk", "name"))
