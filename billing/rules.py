@@ -1,6 +1,7 @@
 """Money arithmetic, pure: ticks, prices, what a request may cost, and which credits pay for it."""
 
 import calendar
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,6 +13,11 @@ from uuid import UUID
 # The unit of xAI's public usage.proto: "1 USD = 10,000,000,000 ticks".
 TICKS_PER_USD: Final = 10_000_000_000
 TICKS_PER_CENT: Final = TICKS_PER_USD // 100
+# What a team has to have paid in all, for tier 0, 1, 2, 3 and 4.
+TIER_THRESHOLDS_TICKS: Final = tuple(
+    dollars * TICKS_PER_USD for dollars in (0, 50, 250, 1_000, 5_000)
+)
+HIGHEST_TIER: Final = len(TIER_THRESHOLDS_TICKS) - 1
 _CENT: Final = Decimal("0.01")
 _SIGNIFICANT_DIGITS: Final = 4
 
@@ -194,3 +200,9 @@ def months_later(moment: datetime, months: int) -> datetime:
     year = moment.year + years
     last_day = calendar.monthrange(year, month + 1)[1]
     return moment.replace(year=year, month=month + 1, day=min(moment.day, last_day))
+
+
+def tier_of(paid_ticks: int, least_tier: int) -> int:
+    """Say a team's tier: what it paid has earned it, or what support gave it if that is more."""
+    earned = bisect_right(TIER_THRESHOLDS_TICKS, paid_ticks) - 1
+    return min(max(earned, least_tier), HIGHEST_TIER)

@@ -11,6 +11,7 @@ from billing.rules import (
     completion_price_ticks,
     lines_for,
     prompt_bound_ticks,
+    tier_of,
 )
 from billing.services.accounts import (
     SpendingLimitError,
@@ -105,4 +106,5 @@ __all__ = [
     "snapshot",
     "standings",
     "sweep",
+    "tier_of",
 ]
