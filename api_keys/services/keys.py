@@ -1,6 +1,6 @@
 """Make keys, change what they are, and find those that a member may change."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,6 +42,7 @@ def create(
     actor: Actor,
     owner: User,
     name: str,
+    terms: rules.Terms = rules.EVERYTHING,
     key_id: UUID | None = None,
     now: datetime,
 ) -> CreatedKey:
@@ -62,6 +63,7 @@ def create(
         owner=owner,
         created_at=now,
         modified_at=now,
+        **_columns(terms),
     )
     try:
         with transaction.atomic():
@@ -88,6 +90,13 @@ def create(
         now=now,
     )
     return CreatedKey(key, secret)
+
+
+def _columns(terms: rules.Terms) -> dict[str, Any]:
+    return {
+        field.name: list(value) if isinstance(value := getattr(terms, field.name), tuple) else value
+        for field in fields(terms)
+    }
 
 
 def disable(*, key: ApiKey, actor: Actor, now: datetime) -> None:

@@ -18,6 +18,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Team
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
+from api_keys.services import keys
 from audit.models import AuditEvent
 from tests.clients import Browser
 from tests.factories import NOON, make_admin, make_team
@@ -112,5 +113,5 @@ def test_an_error_while_a_key_is_made_does_not_report_its_secret() -> None:
 
     report = ExceptionReporter(None, failure.type, failure.value, failure.tb)
     frames = report.get_traceback_frames()
-    assert api_keys.__file__ in {frame["filename"] for frame in frames}
+    assert keys.__file__ in {frame["filename"] for frame in frames}
     assert not re.search(r"ck-[0-9A-Za-z]{80}", str([frame["vars"] for frame in frames]))
