@@ -124,17 +124,8 @@ def remove_member(*, team: Team, user: User, actor: Actor, now: datetime) -> Non
     membership = _membership(team, user)
     if membership.is_admin:
         require_admin(giver, "remove an admin")
-    _take_out(membership, team, now)
-    signals.announce(
-        operation="RemoveMember",
-        description=f"Removed {user.display_name} from the team",
-        team=team,
-        target=user,
-        before=shown(membership),
-        actor=actor,
-        now=now,
-    )
-    revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
+    told = f"Removed {user.display_name} from the team"
+    _take_out(membership, team, operation="RemoveMember", told=told, actor=actor, now=now)
     _tell("member_removed", membership, actor)
 
 
@@ -147,17 +138,8 @@ def leave_team(*, team: Team, user: User, actor: Actor, now: datetime) -> None:
     team = lock_team(team)
     refuse_personal(team)
     membership = _membership(team, user)
-    _take_out(membership, team, now)
-    signals.announce(
-        operation="LeaveTeam",
-        description=f"Left the team {team.name}",
-        team=team,
-        target=user,
-        before=shown(membership),
-        actor=actor,
-        now=now,
-    )
-    revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
+    told = f"Left the team {team.name}"
+    _take_out(membership, team, operation="LeaveTeam", told=told, actor=actor, now=now)
 
 
 def is_last_admin(membership: Membership) -> bool:
@@ -165,11 +147,24 @@ def is_last_admin(membership: Membership) -> bool:
     return membership.is_admin and not other_admins(membership.team, membership.user).exists()
 
 
-def _take_out(membership: Membership, team: Team, now: datetime) -> None:
+def _take_out(
+    membership: Membership, team: Team, *, operation: str, told: str, actor: Actor, now: datetime
+) -> None:
+    user = membership.user
     if membership.is_admin:
-        _require_another_admin(team, membership.user)
-    refuse_blocked(leaving(team, membership.user, now=now))
+        _require_another_admin(team, user)
+    refuse_blocked(leaving(team, user, now=now))
     Membership.objects.filter(pk=membership.pk).delete()
+    signals.announce(
+        operation=operation,
+        description=told,
+        team=team,
+        target=user,
+        before=shown(membership),
+        actor=actor,
+        now=now,
+    )
+    revoke_unbacked(team=team, inviter=user, actor=actor, now=now)
 
 
 def _membership(team: Team, user: User) -> Membership:

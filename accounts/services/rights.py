@@ -1,6 +1,8 @@
 """What one member of a team may do about another, checked where it is done."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet
@@ -8,7 +10,33 @@ from django.utils.text import get_text_list
 
 from accounts.actors import Actor, ActorKind
 from accounts.models import Membership, Team, User
-from accounts.rules import MEMBER_PERMISSIONS, Permission, known, with_reading
+from accounts.rules import (
+    ADMIN_PERMISSIONS,
+    MEMBER_PERMISSIONS,
+    Permission,
+    known,
+    with_reading,
+)
+
+
+class Standing(Protocol):
+    """What somebody may do in a team, as a membership says it."""
+
+    @property
+    def is_admin(self) -> bool: ...
+    @property
+    def permissions(self) -> frozenset[Permission]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Everything:
+    """The standing of support and of the console itself, in every team."""
+
+    is_admin: bool = True
+    permissions: frozenset[Permission] = ADMIN_PERMISSIONS
+
+
+EVERYTHING: Final = _Everything()
 
 
 class NotPermittedError(PermissionDenied):
@@ -50,41 +78,41 @@ def other_admins(team: Team | OuterRef, user: User) -> QuerySet[Membership]:
     return present_admins().filter(team=team).exclude(user=user)
 
 
-def standing_of(actor: Actor, team: Team) -> Membership | None:
-    """Read, under the team's lock, where a person who acts stands in it; None for who may do all.
+def standing_of(actor: Actor, team: Team) -> Standing:
+    """Read, under the team's lock, where somebody who acts stands in it.
 
     The request was admitted before the lock was had: meanwhile the person may have been demoted or
     removed. Raises NotPermittedError for who is not in the team.
     """
     if actor.kind != ActorKind.USER:
-        return None
+        return EVERYTHING
     membership = Membership.objects.filter(team=team, user=actor.user).first()
     if membership is None:
         raise NotPermittedError(f"You are no longer in {team.name}.")
     return membership
 
 
-def require(giver: Membership | None, permission: Permission) -> None:
-    if giver is not None and permission not in giver.permissions:
+def require(giver: Standing, permission: Permission) -> None:
+    if permission not in giver.permissions:
         raise NotPermittedError(
             f"You need permission to {permission.sentence}. Ask an admin of the team for it."
         )
 
 
-def require_admin(giver: Membership | None, what: str) -> None:
-    if giver is not None and not giver.is_admin:
+def require_admin(giver: Standing, what: str) -> None:
+    if not giver.is_admin:
         raise NotPermittedError(f"Only an admin of the team can {what}.")
 
 
 def require_may_give(
-    giver: Membership | None, role: str, permissions: Collection[str], *, instead_of: str = ""
+    giver: Standing, role: str, permissions: Collection[str], *, instead_of: str = ""
 ) -> None:
     """Raise NotPermittedError unless the giver may give a role with single permissions.
 
     Admins may give all. Others who may change the team give, and take, what they have themselves.
     """
     require(giver, Permission.TEAM_WRITE)
-    if giver is None or giver.is_admin:
+    if giver.is_admin:
         return
     if Membership.Role.ADMIN in {role, instead_of}:
         require_admin(giver, "make somebody an admin, or change what an admin may do")

@@ -1,6 +1,5 @@
 """Signing in by accounts elsewhere in a real Chromium, whose policy for forms is a strict one."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
+from tests.e2e.people import PASSWORD, sign_up
 from tests.providers.issuer import Issuer, issuer
 from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer, oauth_server
 from tests.servers import Console, until
@@ -49,10 +49,13 @@ def console(
 
 
 @pytest.fixture(scope="module")
-def alice(console: Console) -> dict[str, str]:
-    """Be somebody who has an account with a password: the admin of the demo world."""
-    admin: dict[str, str] = json.loads(console.manage("demo", "--json"))["admin"]
-    return admin
+def alice(console: Console, browser: Browser) -> dict[str, str]:
+    """Be somebody who has an account with a password."""
+    email = f"{uuid4().hex[:8]}@example.test"
+    context = browser.new_context(base_url=console.base_url)
+    sign_up(context.new_page(), email)
+    context.close()
+    return {"email": email, "password": PASSWORD}
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
