@@ -1,20 +1,15 @@
-"""What a key may be called and used for, what its secret looks like, how one is used. Pure."""
+"""What a key may be called and used for, and how one is used. Pure."""
 
 import re
-import secrets
-import string
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from django.utils.text import get_text_list
 
-ALPHABET: Final = string.ascii_letters + string.digits
-SECRET_LENGTH: Final = 80
 NAME_LENGTH: Final = 80
 # How many keys one sentence names.
 NAMED_AT_MOST: Final = 10
@@ -127,20 +122,6 @@ def named(names: Sequence[str]) -> str:
         shown.append(f"{rest} more")
     listed = get_text_list(shown, "and")
     return f"{len(names)} API key{'' if len(names) == 1 else 's'} ({listed})"
-
-
-def new_secret(prefix: str) -> str:
-    return f"{prefix}-" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
-
-
-def redact(secret: str, prefix: str) -> str:
-    """Leave what people may see of a secret, to tell keys apart."""
-    return f"{prefix}-…{secret[-4:]}"
-
-
-def digest_of(secret: str) -> str:
-    """Say what we keep of a secret: 476 random bits need no slow hash."""
-    return sha256(secret.encode()).hexdigest()
 
 
 def python_example(base_url: str, *, model: str | None = None) -> str:

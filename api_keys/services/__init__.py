@@ -1,6 +1,7 @@
 """Everything another app may ask of API keys."""
 
-from api_keys.rules import digest_of, named, python_example
+from api_keys.rules import named, python_example
+from api_keys.secrets import digest_of
 from api_keys.services.keys import (
     CreatedKey,
     KeyDeletedError,

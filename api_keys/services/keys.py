@@ -12,9 +12,8 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Membership, Team, User
-from api_keys import rules
+from api_keys import rules, secrets
 from api_keys.models import ApiKey, ApiKeyQuerySet
-from api_keys.rules import digest_of
 from audit import services as audit
 
 
@@ -53,13 +52,13 @@ def create(
     """
     # A team that is about to close deletes the keys it has; none may come after.
     accounts.lock_team(team)
-    secret = rules.new_secret(settings.API_KEY_PREFIX)
+    secret = secrets.new_secret(settings.API_KEY_PREFIX)
     key = ApiKey(
         id=key_id or uuid4(),
         team=team,
         name=rules.tidy_name(name),
-        digest=digest_of(secret),
-        redacted=rules.redact(secret, settings.API_KEY_PREFIX),
+        digest=secrets.digest_of(secret),
+        redacted=secrets.redact(secret, settings.API_KEY_PREFIX),
         owner=owner,
         created_at=now,
         modified_at=now,
