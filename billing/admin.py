@@ -27,7 +27,7 @@ from billing.models import (
     Purchase,
     SandboxPayment,
 )
-from billing.rules import ticks_from_usd, usd, usd_from_ticks
+from billing.rules import HIGHEST_TIER, ticks_from_usd, tier_of, usd, usd_from_ticks
 
 # What still fits the database, which counts ticks in 64 bits, with room to add to it.
 MOST_USD: Final = Decimal(900_000_000)
@@ -38,8 +38,8 @@ def _staff(request: HttpRequest) -> Actor:
     return replace(actor_of(request), kind=ActorKind.STAFF)
 
 
-class HardLimitForm(forms.ModelForm[BillingAccount]):
-    """The one number of an account that staff set."""
+class AccountForm(forms.ModelForm[BillingAccount]):
+    """The two numbers of an account that staff set."""
 
     hard_limit_usd = forms.DecimalField(
         label="Hard limit, US dollars per month",
@@ -48,6 +48,12 @@ class HardLimitForm(forms.ModelForm[BillingAccount]):
         decimal_places=2,
         error_messages={"max_value": f"A hard limit can be up to ${MOST_USD:,}."},
         help_text="The most that the team's own spending limit can be. In force at once.",
+    )
+    least_tier = forms.TypedChoiceField(
+        label="Least tier",
+        coerce=int,
+        choices=[(tier, f"Tier {tier}") for tier in range(HIGHEST_TIER + 1)],
+        help_text="The team has this tier, or the one that it has paid for if that is higher.",
     )
 
     class Meta:
@@ -59,18 +65,21 @@ class HardLimitForm(forms.ModelForm[BillingAccount]):
         self.fields[
             "hard_limit_usd"
         ].initial = f"{usd_from_ticks(self.instance.hard_limit_ticks):.2f}"
+        self.fields["least_tier"].initial = self.instance.least_tier
 
 
 @admin.register(BillingAccount)
 class BillingAccountAdmin(ReadOnlyAdmin):
     """Teams' accounts."""
 
-    form = HardLimitForm
-    list_display = ["team", "spending_limit", "hard_limit", "held"]
+    form = AccountForm
+    list_display = ["team", "spending_limit", "hard_limit", "held", "paid", "tier"]
     search_fields = ["=team__id", "team__name"]
     ordering = ["team__name", "pk"]
-    readonly_fields = ["team", "spending_limit", "held"]
-    fields = ["team", "spending_limit", "hard_limit_usd", "held"]
+    readonly_fields = ["team", "spending_limit", "held", "paid", "tier"]
+    fields = [
+        "team", "spending_limit", "hard_limit_usd", "held", "paid", "tier", "least_tier",
+    ]  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return admin.ModelAdmin.has_change_permission(self, request, obj)
@@ -82,12 +91,10 @@ class BillingAccountAdmin(ReadOnlyAdmin):
         form: Any,
         change: bool,  # noqa: ARG002, FBT001 -- Django's signature
     ) -> None:
-        billing.set_hard_limit(
-            team=obj.team,
-            actor=_staff(request),
-            limit_ticks=ticks_from_usd(form.cleaned_data["hard_limit_usd"]),
-            now=timezone.now(),
-        )
+        data, actor, now = form.cleaned_data, _staff(request), timezone.now()
+        limit_ticks = ticks_from_usd(data["hard_limit_usd"])
+        billing.set_hard_limit(team=obj.team, actor=actor, limit_ticks=limit_ticks, now=now)
+        billing.set_least_tier(team=obj.team, actor=actor, tier=data["least_tier"], now=now)
 
     @admin.display(description="Spending limit")
     def spending_limit(self, account: BillingAccount) -> str:
@@ -100,6 +107,14 @@ class BillingAccountAdmin(ReadOnlyAdmin):
     @admin.display(description="Held")
     def held(self, account: BillingAccount) -> str:
         return usd(account.held_ticks)
+
+    @admin.display(description="Paid in all")
+    def paid(self, account: BillingAccount) -> str:
+        return usd(account.paid_ticks)
+
+    @admin.display(description="Tier")
+    def tier(self, account: BillingAccount) -> int:
+        return tier_of(account.paid_ticks, account.least_tier)
 
 
 GIVEN: Final = (CreditGrant.Kind.FREE, CreditGrant.Kind.PROMO)

@@ -53,6 +53,7 @@ from billing.services.purchases import (
     reconcile,
     reconcile_all,
 )
+from billing.services.tiers import NoSuchTierError, TierStanding, set_least_tier, tier
 
 GrantKind = CreditGrant.Kind
 
@@ -69,6 +70,7 @@ __all__ = [
     "HoldRequest",
     "IdempotencyConflictError",
     "Line",
+    "NoSuchTierError",
     "Prices",
     "PurchaseAmountError",
     "PurchaseExpiredError",
@@ -77,6 +79,7 @@ __all__ = [
     "Settlement",
     "SpendingLimitError",
     "Standing",
+    "TierStanding",
     "balance",
     "begin",
     "bought_by",
@@ -101,10 +104,12 @@ __all__ = [
     "renew",
     "reserve",
     "set_hard_limit",
+    "set_least_tier",
     "set_spending_limit",
     "settle",
     "snapshot",
     "standings",
     "sweep",
+    "tier",
     "tier_of",
 ]

@@ -200,6 +200,19 @@ CHECKS: Final = (
     WHERE coalesce(i.subtotal_cents, 0)
         <> CASE WHEN p.status = 'succeeded' THEN p.amount_cents ELSE 0 END
     """,
+    """
+    SELECT a.team_id, format('the account says that %s ticks were paid, but its purchases and '
+        'invoices add up to %s', a.paid_ticks, coalesce(p.ticks, 0))
+    FROM billing_billingaccount a LEFT JOIN (
+        SELECT team_id, sum(cents) * 100000000 AS ticks FROM (
+            SELECT team_id, amount_cents AS cents FROM billing_purchase WHERE status = 'succeeded'
+            UNION ALL
+            SELECT team_id, total_cents FROM billing_invoice
+            WHERE kind = 'month' AND status = 'paid'
+        ) payments GROUP BY team_id
+    ) p ON p.team_id = a.team_id
+    WHERE a.paid_ticks <> coalesce(p.ticks, 0)
+    """,
     # Documents.
     """
     SELECT i.team_id, format('invoice %s-%s is over %s cents, but its lines add up to %s',

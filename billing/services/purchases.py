@@ -23,6 +23,7 @@ from billing.rules import TICKS_PER_CENT, months_later, usd
 from billing.services.accounts import lock_account
 from billing.services.grants import IdempotencyConflictError, enter_grant
 from billing.services.invoices import issue_receipt
+from billing.services.tiers import enter_payment
 
 logger = logging.getLogger(__name__)
 
@@ -188,12 +189,14 @@ def _book(purchase: Purchase, result: Result, *, actor: Actor, now: datetime) ->
 
 
 def _deliver(purchase: Purchase, actor: Actor, now: datetime) -> None:
-    """Grant what was paid for and issue the receipt."""
+    """Grant what was paid for, count it towards the tier, and issue the receipt."""
     months = settings.PREPAID_EXPIRY_MONTHS
+    paid_ticks = purchase.amount_cents * TICKS_PER_CENT
+    enter_payment(team=purchase.team, amount_ticks=paid_ticks)
     enter_grant(
         team=purchase.team,
         kind=CreditGrant.Kind.PREPAID,
-        amount_ticks=purchase.amount_cents * TICKS_PER_CENT,
+        amount_ticks=paid_ticks,
         label=f"Bought by {purchase.buyer.display_name}"[:120],
         idempotency_key=purchase.grant_key,
         expires_at=months_later(now, months) if months else None,

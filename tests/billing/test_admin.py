@@ -149,11 +149,13 @@ def test_staff_set_the_hard_limit_through_the_service(staff: Client, team: Team)
     account = BillingAccount.of(team).get()
     url = reverse("admin:billing_billingaccount_change", args=[account.pk])
 
-    staff.post(url, {"hard_limit_usd": "5000", "spending_limit_ticks": "1", "held_ticks": "1"})
+    forged = {"spending_limit_ticks": "1", "held_ticks": "1", "paid_ticks": "1"}
+    staff.post(url, {"hard_limit_usd": "5000", "least_tier": "0", **forged})
 
     account.refresh_from_db()
     assert account.hard_limit_ticks == 5000 * TICKS_PER_USD
     assert account.spending_limit_ticks == 10 * TICKS_PER_USD
+    assert account.paid_ticks == 5 * TICKS_PER_USD
     event = AuditEvent.of(team).get(operation="SetHardLimit")
     assert event.actor_kind == "staff"
     assert event.happened_at <= timezone.now()
@@ -163,9 +165,27 @@ def test_the_highest_hard_limit_is_what_the_books_can_hold(staff: Client, team: 
     account = BillingAccount.of(team).get()
     url = reverse("admin:billing_billingaccount_change", args=[account.pk])
 
-    staff.post(url, {"hard_limit_usd": "900000000"})
-    refused = staff.post(url, {"hard_limit_usd": "900000000.01"})
+    staff.post(url, {"hard_limit_usd": "900000000", "least_tier": "0"})
+    refused = staff.post(url, {"hard_limit_usd": "900000000.01", "least_tier": "0"})
 
     assert "A hard limit can be up to $900,000,000." in refused.content.decode()
     account.refresh_from_db()
     assert account.hard_limit_ticks == 900_000_000 * TICKS_PER_USD
+
+
+def test_staff_give_a_team_a_tier_and_the_team_can_read_who_did_it(
+    staff: Client, team: Team
+) -> None:
+    account = BillingAccount.of(team).get()
+    url = reverse("admin:billing_billingaccount_change", args=[account.pk])
+    form = {"hard_limit_usd": "0", "least_tier": "3"}
+
+    staff.post(url, form)
+    staff.post(url, form)  # Sent twice, it is one change.
+    refused = staff.post(url, form | {"least_tier": "5"})
+
+    assert "Select a valid choice." in refused.content.decode()
+    assert billing.tier(team).tier == 3
+    event = AuditEvent.of(team).get(operation="SetLeastTier")
+    assert (event.actor_kind, event.actor_label) == ("staff", "Sam Support")
+    assert (event.before, event.after) == ({"least_tier": 0}, {"least_tier": 3})

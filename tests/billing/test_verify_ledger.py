@@ -147,6 +147,10 @@ TAMPERING = {
         "UPDATE billing_purchase SET amount_cents = 501 WHERE team_id = %s",
         "is of 501 cents and succeeded, but granted 50000000000 ticks",
     ),
+    "what the account has paid": (
+        "UPDATE billing_billingaccount SET paid_ticks = 7 WHERE team_id = %s",
+        "says that 7 ticks were paid, but its purchases and invoices add up to 50000000000",
+    ),
     "a purchase's status": (
         "UPDATE billing_purchase SET status = 'failed', completed_at = NULL WHERE team_id = %s",
         "is of 500 cents and failed, but granted 50000000000 ticks",
