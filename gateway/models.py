@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
 from billing.services import BillingItem, Prices
@@ -16,6 +17,8 @@ from billing.services import BillingItem, Prices
 SANDBOX_URL: Final = "sandbox:"
 # Ticks per token, $100,000 per million: so that no request can cost more than an int64 holds.
 DEAREST: Final = MaxValueValidator(10**9)
+TIERS: Final = 5
+FIVE_AT_MOST: Final = f"there are {TIERS} tiers, so there can be {TIERS} numbers."
 
 
 class Cluster(models.Model):
@@ -72,7 +75,8 @@ class InferenceModel(models.Model):
     prompt_image_price = models.PositiveBigIntegerField(validators=[DEAREST])
     completion_price = models.PositiveBigIntegerField(validators=[DEAREST])
     reasoning_price = models.PositiveBigIntegerField(validators=[DEAREST])
-    # What one team may ask for, by its tier: a number for each tier, the lowest first. Empty: any.
+    # What one team may ask for, by its tier: a number for each tier, the lowest first. A list that
+    # ends early goes on with its last number. Empty: any.
     requests_per_second = ArrayField(
         models.PositiveIntegerField(validators=[MinValueValidator(1)]), default=list, blank=True
     )
@@ -96,6 +100,16 @@ class InferenceModel(models.Model):
                     reasoning_price__lte=DEAREST.limit_value,
                 ),
                 name="inference_model_prices_fit",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_second__len__lte=TIERS),
+                name="inference_model_requests_by_tier",
+                violation_error_message=f"Requests per second: {FIVE_AT_MOST}",
+            ),
+            models.CheckConstraint(
+                condition=Q(tokens_per_minute__len__lte=TIERS),
+                name="inference_model_tokens_by_tier",
+                violation_error_message=f"Tokens per minute: {FIVE_AT_MOST}",
             ),
         ]
 
@@ -152,6 +166,39 @@ class TeamLimit(TeamOwned):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "model"], name="team_limit_once_per_model"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} for {self.team}"
+
+
+class LimitRequest(TeamOwned):
+    """What a team asked support for: higher limits of one model. Written once, never changed.
+
+    Who asked is in the audit log; support answers with a TeamLimit, or by mail.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    model = models.ForeignKey(InferenceModel, on_delete=models.CASCADE, related_name="+")
+    # Empty: the team is content with what it has.
+    requests_per_second = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=1000)
+    asked_at = models.DateTimeField()
+    # A form that is sent twice asks once.
+    idempotency_key = models.UUIDField()
+
+    of: ClassVar[TeamDoor[models.QuerySet["LimitRequest"]]] = TeamDoor()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "idempotency_key"], name="limit_request_once_per_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_second__gte=1) | Q(tokens_per_minute__gte=1),
+                name="limit_request_asks_for_something",
+            ),
         ]
 
     def __str__(self) -> str:

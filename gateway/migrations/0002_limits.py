@@ -4,6 +4,7 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.manager
+import uuid_utils.compat
 from django.db import migrations, models
 
 
@@ -24,6 +25,36 @@ class Migration(migrations.Migration):
             model_name='inferencemodel',
             name='tokens_per_minute',
             field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveBigIntegerField(validators=[django.core.validators.MinValueValidator(1)]), blank=True, default=list, size=None),
+        ),
+        migrations.AddConstraint(
+            model_name='inferencemodel',
+            constraint=models.CheckConstraint(condition=models.Q(('requests_per_second__len__lte', 5)), name='inference_model_requests_by_tier', violation_error_message='Requests per second: there are 5 tiers, so there can be 5 numbers.'),
+        ),
+        migrations.AddConstraint(
+            model_name='inferencemodel',
+            constraint=models.CheckConstraint(condition=models.Q(('tokens_per_minute__len__lte', 5)), name='inference_model_tokens_by_tier', violation_error_message='Tokens per minute: there are 5 tiers, so there can be 5 numbers.'),
+        ),
+        migrations.CreateModel(
+            name='LimitRequest',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('requests_per_second', models.PositiveIntegerField(blank=True, null=True)),
+                ('tokens_per_minute', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('reason', models.CharField(max_length=1000)),
+                ('asked_at', models.DateTimeField()),
+                ('idempotency_key', models.UUIDField()),
+                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='gateway.inferencemodel')),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.team')),
+            ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('team', 'idempotency_key'), name='limit_request_once_per_key'),
+                    models.CheckConstraint(condition=models.Q(('requests_per_second__gte', 1), ('tokens_per_minute__gte', 1), _connector='OR'), name='limit_request_asks_for_something'),
+                ],
+            },
+            managers=[
+                ('across_teams', django.db.models.manager.Manager()),
+            ],
         ),
         migrations.CreateModel(
             name='RateWindow',
