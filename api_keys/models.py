@@ -1,13 +1,14 @@
 """Keys that let a program act for a team."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.scoping import TeamDoor, TeamOwned
@@ -21,6 +22,28 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def newest_first(self) -> "ApiKeyQuerySet":
         return self.order_by("-created_at", "id")
+
+    def in_status(self, status: "ApiKey.Status", now: datetime) -> "ApiKeyQuerySet":
+        """Keep the keys of which `status_at` says this."""
+        living = self.not_deleted()
+        unblocked = living.filter(blocked_at=None)
+        unexpired = unblocked.exclude(expires_at__lte=now)
+        return {
+            ApiKey.Status.DELETED: self.exclude(deleted_at=None),
+            ApiKey.Status.BLOCKED: living.exclude(blocked_at=None),
+            ApiKey.Status.EXPIRED: unblocked.filter(expires_at__lte=now),
+            ApiKey.Status.DISABLED: unexpired.exclude(disabled_at=None),
+            ApiKey.Status.ACTIVE: unexpired.filter(disabled_at=None),
+        }[status]
+
+    def found_by(self, words: str) -> "ApiKeyQuerySet":
+        """Keep the keys whose name has these words in it, or whose secret ends like them."""
+        return self.filter(Q(name__icontains=words) | Q(redacted__endswith=words))
+
+    def with_spent(self, month: date) -> "ApiKeyQuerySet":
+        """Add what each key has cost in the month, as `spent_ticks`."""
+        months = KeyMonth.across_teams.filter(key=OuterRef("pk"), month=month)
+        return self.annotate(spent_ticks=Coalesce(Subquery(months.values("spent_ticks")), 0))
 
 
 class ApiKey(TeamOwned):
@@ -169,6 +192,16 @@ class KeyLeak(TeamOwned):
 
     def __str__(self) -> str:
         return f"{self.redacted}, found by {self.get_reporter_display()}"
+
+    @property
+    def place(self) -> str:
+        """What it was found in, in words: "gist content"."""
+        return self.source.replace("_", " ")
+
+    @property
+    def link(self) -> str:
+        """Its address, where a browser can be sent there: anybody may write anything into it."""
+        return self.url if self.url.startswith(("https://", "http://")) else ""
 
 
 class KeyAddress(TeamOwned):

@@ -25,6 +25,10 @@ class KeyDeletedError(Exception):
     """A deleted key stays deleted."""
 
 
+class KeyChangedError(Exception):
+    """Somebody changed the key after it was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
     """A new key and its secret, which exists nowhere else and only as long as this does."""
@@ -48,8 +52,10 @@ def create(
     """Make a key. Its secret is in the answer and is kept nowhere.
 
     A caller that may ask twice, as a form may, brings the new key's id: the second time raises
-    KeyExistsError. Raises KeyNameError for a name that is no name.
+    KeyExistsError. Raises KeyNameError for a name that is no name, TermsError for terms that are
+    none.
     """
+    _check(terms, now)
     # A team that is about to close deletes the keys it has; none may come after.
     accounts.lock_team(team)
     secret = secrets.new_secret(settings.API_KEY_PREFIX)
@@ -84,17 +90,81 @@ def create(
             "name": key.name,
             "key": key.redacted,
             "owner": owner.display_name,
-            "status": key.status,
+            "status": key.status_at(now),
+            **{field: value for field, value in _facts(key).items() if value},
         },
         now=now,
     )
     return CreatedKey(key, secret)
 
 
+@transaction.atomic
+def edit(
+    *,
+    key: ApiKey,
+    actor: Actor,
+    name: str,
+    terms: rules.Terms,
+    seen_at: datetime,
+    now: datetime,
+) -> bool:
+    """Give the key another name or other terms. Returns false where it had these already.
+
+    `seen_at` is the `modified_at` of what was decided upon. Raises KeyChangedError if the key was
+    changed since, KeyDeletedError, KeyNameError and TermsError.
+    """
+    name = rules.tidy_name(name)
+    key = locked(key)
+    if key.deleted_at:
+        raise KeyDeletedError(f"The API key {key.name} was deleted and stays deleted.")
+    _check(terms, now, was=key.expires_at)
+    before = {"name": key.name, **_facts(key)}
+    key.name = name
+    for column, value in _columns(terms).items():
+        if column == "expires_at" and value != key.expires_at:
+            key.expiry_told_at = None  # Of another expiry.
+        setattr(key, column, value)
+    after = {"name": key.name, **_facts(key)}
+    changed = [field for field in after if before[field] != after[field]]
+    if not changed:
+        return False
+    if key.modified_at != seen_at:
+        raise KeyChangedError(
+            f"{before['name']} was changed after this form was opened. Close it, look at what the "
+            "key is like now, and edit it again."
+        )
+    key.modified_at = now
+    key.save(update_fields=["name", *_columns(terms), "expiry_told_at", "modified_at"])
+    record(
+        key,
+        actor,
+        operation="UpdateApiKey",
+        description=f"Changed the API key {key.name}",
+        before={field: before[field] for field in changed},
+        after={field: after[field] for field in changed},
+        now=now,
+    )
+    return True
+
+
+def _check(terms: rules.Terms, now: datetime, *, was: datetime | None = None) -> None:
+    rules.check_terms(terms)
+    if terms.expires_at and terms.expires_at != was and terms.expires_at <= now:
+        raise rules.TermsError("expires_at", "Choose a time that has not passed yet.")
+
+
 def _columns(terms: rules.Terms) -> dict[str, Any]:
     return {
         field.name: list(value) if isinstance(value := getattr(terms, field.name), tuple) else value
         for field in fields(terms)
+    }
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    """Write the key's terms down as the audit log keeps them."""
+    return {
+        field: value.isoformat() if isinstance(value, datetime) else value
+        for field, value in _columns(rules.Terms.of(key)).items()
     }
 
 
@@ -145,6 +215,12 @@ def known_to(membership: Membership) -> ApiKeyQuerySet:
     return keys if membership.is_admin else keys.filter(owner=membership.user)
 
 
+def locked(key: ApiKey) -> ApiKey:
+    """Read the key once more, under its row's lock."""
+    rows = ApiKey.of(key.team).select_for_update(no_key=True, of=("self",))
+    return rows.select_related("team").get(pk=key.pk)
+
+
 def record(key: ApiKey, actor: Actor, **event: Any) -> None:
     audit.record(
         team=key.team,
@@ -172,26 +248,31 @@ def _change(
     changes nothing and is not recorded.
     """
     key.refresh_from_db(
-        fields=["disabled_at", "deleted_at"],
+        fields=["disabled_at", "deleted_at", "blocked_at", "expires_at"],
         from_queryset=ApiKey.of(key.team).select_for_update(no_key=True),
     )
-    before = key.status
+    before = key.status_at(now)
     if before == ApiKey.Status.DELETED:
         if "deleted_at" in states:
             return
         raise KeyDeletedError(f"The API key {key.name} was deleted and stays deleted.")
-    for state, at in states.items():
-        setattr(key, state, at)
-    if key.status == before:
+    changed = [state for state, at in states.items() if bool(getattr(key, state)) != bool(at)]
+    if not changed:
         return
+    for state in changed:
+        setattr(key, state, states[state])
     key.modified_at = now
-    key.save(update_fields=[*states, "modified_at"])
+    key.save(update_fields=[*changed, "modified_at"])
+    after = key.status_at(now)
+    # What is blocked or expired stays that, whether it is disabled besides or not.
+    was_off = {} if after != before else {"disabled": not key.disabled_at}
+    is_off = {} if after != before else {"disabled": bool(key.disabled_at)}
     record(
         key,
         actor,
         operation=operation,
         description=description,
-        before={"status": before},
-        after={"status": key.status},
+        before={"status": before, **was_off},
+        after={"status": after, **is_off},
         now=now,
     )

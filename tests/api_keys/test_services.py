@@ -162,6 +162,7 @@ def test_every_change_is_recorded_with_what_was_and_what_is() -> None:
                 "key": key.redacted,
                 "owner": owner.display_name,
                 "status": "active",
+                "acls": ["api-key:endpoint:*", "api-key:model:*"],
             },
         ),
         ("DisableApiKey", {"status": "active"}, {"status": "disabled"}),
