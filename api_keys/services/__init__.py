@@ -2,6 +2,7 @@
 
 from api_keys.rules import EVERYTHING, Terms, TermsError, named, python_example
 from api_keys.secrets import digest_of
+from api_keys.services.addresses import addresses_of, look_up_countries, prune_addresses
 from api_keys.services.keys import (
     CreatedKey,
     KeyChangedError,
@@ -15,8 +16,22 @@ from api_keys.services.keys import (
     known_to,
     visible_to,
 )
+from api_keys.services.leaks import (
+    Finding,
+    Reporter,
+    Verdict,
+    leaks_of,
+    report_leak,
+    report_leaks,
+)
 from api_keys.services.listing import Wanted, month_of, months_of, owners, page
 from api_keys.services.lookup import KeyIdentity, asking, find, touch
+from api_keys.services.notices import (
+    REMIND_BEFORE,
+    mails_new_countries,
+    remind_of_expiry,
+    set_mails_new_countries,
+)
 from api_keys.services.people import delete_all, disable_all, forget, living, names, owned_by
 from api_keys.services.rotation import (
     AlreadyRotatedError,
@@ -30,17 +45,22 @@ from api_keys.services.rotation import (
 
 __all__ = [
     "EVERYTHING",
+    "REMIND_BEFORE",
     "AlreadyRotatedError",
     "CreatedKey",
+    "Finding",
     "GraceError",
     "KeyChangedError",
     "KeyDeletedError",
     "KeyExistsError",
     "KeyIdentity",
+    "Reporter",
     "RotatedKey",
     "Terms",
     "TermsError",
+    "Verdict",
     "Wanted",
+    "addresses_of",
     "asking",
     "create",
     "delete",
@@ -54,7 +74,10 @@ __all__ = [
     "find",
     "forget",
     "known_to",
+    "leaks_of",
     "living",
+    "look_up_countries",
+    "mails_new_countries",
     "month_of",
     "months_of",
     "named",
@@ -62,10 +85,15 @@ __all__ = [
     "owned_by",
     "owners",
     "page",
+    "prune_addresses",
     "python_example",
+    "remind_of_expiry",
+    "report_leak",
+    "report_leaks",
     "retired_secrets",
     "rotate",
     "rotations_of",
+    "set_mails_new_countries",
     "touch",
     "visible_to",
 ]
