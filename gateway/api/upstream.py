@@ -21,6 +21,9 @@ from gateway.services import RefusedError, Target
 logger = logging.getLogger("gateway")
 
 CONNECT_TIMEOUT: Final = 10.0
+# Seconds for which an idle connection may still be used. Inference servers behind uvicorn (vLLM,
+# SGLang) hang up after 5, and what is sent at that moment is lost.
+KEEPALIVE: Final = 4.0
 # Seconds for which a cluster that failed is asked last.
 AVOID_FOR: Final = 10.0
 MOST_ERROR_BYTES: Final = 64 * 1024
@@ -36,8 +39,11 @@ class Upstreams:
 
     def __init__(self) -> None:
         self._avoid_until: dict[str, float] = {}
+        # After a large answer that was read slowly, aiohttp 3.14 leaves the clock of `sock_read`
+        # running on the idle connection. Once it has run out, the next request there fails at once.
+        keepalive = min(KEEPALIVE, settings.UPSTREAM_TIMEOUT / 2)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_TIMEOUT, sock_read=settings.UPSTREAM_TIMEOUT

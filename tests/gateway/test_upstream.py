@@ -1,0 +1,42 @@
+"""The gateway's client of inference servers, where only certain moments and sizes do harm."""
+
+import asyncio
+
+import pytest
+from pytest_django import Settings
+
+from gateway.api.upstream import Upstreams, read_whole
+from gateway.services import Target
+from tests.upstreams import Upstream
+
+# When so much of an answer lies unread, aiohttp stops listening for a while.
+MOST_UNREAD = 2**19
+
+
+@pytest.fixture(autouse=True)
+def _little_patience(settings: Settings) -> None:
+    settings.UPSTREAM_TIMEOUT = 1
+
+
+async def ask(upstreams: Upstreams, url: str, says: str, text: str = "?", pause: float = 0) -> str:
+    """Ask a server, and leave its answer unread for a moment."""
+    target, body = Target("near", url, "", says), {"messages": [{"role": "user", "content": text}]}
+    async with upstreams.post([target], "/chat/completions", body, "an-id") as (response, _):
+        await asyncio.sleep(pause)
+        return (await read_whole(response)).decode()
+
+
+def test_a_large_answer_that_is_read_slowly_does_not_cost_the_next_one(upstream: Upstream) -> None:
+    async def asked() -> str:
+        upstreams = Upstreams()
+        try:
+            size = 500_000
+            answer = await ask(upstreams, upstream.url, f"huge-chunk?size={size}")
+            size += MOST_UNREAD + 1 - len(answer)  # Its very last byte is one too many.
+            await ask(upstreams, upstream.url, f"huge-chunk?size={size}", pause=0.3)
+            await asyncio.sleep(1.2)
+            return await ask(upstreams, upstream.url, "ok")
+        finally:
+            await upstreams.close()
+
+    assert "quick brown fox" in asyncio.run(asked())
