@@ -89,9 +89,11 @@ class Upstreams:
                 raise invalid("The body is nested too deeply.") from error
             headers = _headers(target) | {"x-request-id": request_id}
             try:
-                response = await self._session.post(
-                    _address(target) + path, data=data, headers=headers, allow_redirects=False
-                )
+                # aiohttp's own clock starts when all is sent, which a server may never let happen.
+                async with asyncio.timeout(CONNECT_TIMEOUT + settings.UPSTREAM_TIMEOUT):
+                    response = await self._session.post(
+                        _address(target) + path, data=data, headers=headers, allow_redirects=False
+                    )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 self._avoid(target)
                 logger.warning("Cluster %s cannot be reached: %s", target.cluster, error)

@@ -1,12 +1,13 @@
 """The gateway's client of inference servers, where only certain moments and sizes do harm."""
 
 import asyncio
+import socket
 
 import pytest
 from pytest_django import Settings
 
 from gateway.api.upstream import Upstreams, read_whole
-from gateway.services import Target
+from gateway.services import RefusedError, Target
 from tests.upstreams import Upstream
 
 # When so much of an answer lies unread, aiohttp stops listening for a while.
@@ -14,8 +15,9 @@ MOST_UNREAD = 2**19
 
 
 @pytest.fixture(autouse=True)
-def _little_patience(settings: Settings) -> None:
+def _little_patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.UPSTREAM_TIMEOUT = 1
+    monkeypatch.setattr("gateway.api.upstream.CONNECT_TIMEOUT", 1)
 
 
 async def ask(upstreams: Upstreams, url: str, says: str, text: str = "?", pause: float = 0) -> str:
@@ -40,3 +42,18 @@ def test_a_large_answer_that_is_read_slowly_does_not_cost_the_next_one(upstream:
             await upstreams.close()
 
     assert "quick brown fox" in asyncio.run(asked())
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+def test_a_server_that_does_not_even_read_is_given_up() -> None:
+    async def asked() -> str:
+        upstreams = Upstreams()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            with pytest.raises(RefusedError) as given:
+                await asyncio.wait_for(ask(upstreams, url, "ok", "fox " * 5_000_000), 10)
+        await upstreams.close()
+        await asyncio.sleep(0.1)  # What was never sent is let go of now that the server is gone.
+        return given.value.reason
+
+    assert asyncio.run(asked()) == "upstream_timeout"
