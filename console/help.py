@@ -1,11 +1,13 @@
 """Answers to what people ask, for everyone: who cannot sign in needs them most."""
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from accounts import services as accounts
 from accounts.web import render_page
+from api_keys import services as api_keys
 
 
 @login_not_required
@@ -21,3 +23,14 @@ def account(request: HttpRequest) -> HttpResponse:
     """Answer questions about accounts."""
     context = {"grace_days": accounts.GRACE.days, "undo_days": accounts.UNDO_DAYS}
     return render_page(request, "help/accounts.html", context)
+
+
+@login_not_required
+@require_safe
+def keys(request: HttpRequest) -> HttpResponse:
+    """Answer questions about API keys."""
+    context = {
+        "prefix": settings.API_KEY_PREFIX,
+        "reminder_days": api_keys.REMIND_BEFORE.days,
+    }
+    return render_page(request, "help/api_keys.html", context)

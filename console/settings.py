@@ -291,6 +291,14 @@ GEOIP_PATH = env.text("GEOIP_PATH", "")
 if GEOIP_PATH and not Path(GEOIP_PATH).is_file():
     raise ImproperlyConfigured(f"GEOIP_PATH={GEOIP_PATH!r} is not a file.")
 
+# --- Leaked keys ------------------------------------------------------------------------------
+
+# Where GitHub lists the public keys that its secret scanning signs with.
+GITHUB_SECRET_SCANNING_KEYS_URL = env.text(
+    "GITHUB_SECRET_SCANNING_KEYS_URL",
+    "https://api.github.com/meta/public_keys/secret_scanning",
+)
+
 # --- Mail -------------------------------------------------------------------------------------
 
 EMAIL_URL = env.text("EMAIL_URL", "")

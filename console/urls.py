@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from api_keys import api as key_reports
 from console import health, help, mailbox, views  # noqa: A004 -- it is what the module is
 
 team_urls: list[URLPattern | URLResolver] = [
@@ -11,6 +12,7 @@ team_urls: list[URLPattern | URLResolver] = [
     path("usage/", include("usage.urls")),
     path("audit/", include("audit.urls")),
     path("billing/", include("billing.urls")),
+    path("", include("gateway.urls")),
     path("", include("accounts.team_urls")),
 ]
 
@@ -23,6 +25,8 @@ urlpatterns = [
     path("team/<uuid:team_id>/", include(team_urls)),
     path("help/", help.index, name="help"),
     path("help/accounts/", help.account, name="help_accounts"),
+    path("help/api-keys/", help.keys, name="help_api_keys"),
+    path("api/secret-scanning/github", key_reports.github, name="github_reports"),
     path("account/theme/", views.theme, name="theme"),
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),

@@ -1,8 +1,18 @@
 """Everything another app may ask of API keys."""
 
-from api_keys.rules import EVERYTHING, Terms, TermsError, named, python_example
+from api_keys.rules import (
+    EVERYTHING,
+    Terms,
+    TermsError,
+    acl_allows,
+    named,
+    networks_allow,
+    python_example,
+)
 from api_keys.secrets import digest_of
 from api_keys.services.addresses import addresses_of, look_up_countries, prune_addresses
+from api_keys.services.github import BadSignatureError, KeysUnavailableError
+from api_keys.services.github import verify as verify_github
 from api_keys.services.keys import (
     CreatedKey,
     KeyChangedError,
@@ -24,7 +34,7 @@ from api_keys.services.leaks import (
     report_leak,
     report_leaks,
 )
-from api_keys.services.listing import Wanted, month_of, months_of, owners, page
+from api_keys.services.listing import ORDERS, Wanted, month_of, months_of, owners, page
 from api_keys.services.lookup import KeyIdentity, asking, find, touch
 from api_keys.services.notices import (
     REMIND_BEFORE,
@@ -42,11 +52,14 @@ from api_keys.services.rotation import (
     rotate,
     rotations_of,
 )
+from api_keys.services.spending import add_spent, asking_spent
 
 __all__ = [
     "EVERYTHING",
+    "ORDERS",
     "REMIND_BEFORE",
     "AlreadyRotatedError",
+    "BadSignatureError",
     "CreatedKey",
     "Finding",
     "GraceError",
@@ -54,14 +67,18 @@ __all__ = [
     "KeyDeletedError",
     "KeyExistsError",
     "KeyIdentity",
+    "KeysUnavailableError",
     "Reporter",
     "RotatedKey",
     "Terms",
     "TermsError",
     "Verdict",
     "Wanted",
+    "acl_allows",
+    "add_spent",
     "addresses_of",
     "asking",
+    "asking_spent",
     "create",
     "delete",
     "delete_all",
@@ -82,6 +99,7 @@ __all__ = [
     "months_of",
     "named",
     "names",
+    "networks_allow",
     "owned_by",
     "owners",
     "page",
@@ -95,5 +113,6 @@ __all__ = [
     "rotations_of",
     "set_mails_new_countries",
     "touch",
+    "verify_github",
     "visible_to",
 ]

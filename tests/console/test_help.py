@@ -13,7 +13,7 @@ from tests.accounts.people import make_person
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
-HELP, ACCOUNTS = "/help/", "/help/accounts/"
+HELP, ACCOUNTS, KEYS = "/help/", "/help/accounts/", "/help/api-keys/"
 
 
 def links(page: str) -> set[str]:
@@ -26,7 +26,7 @@ def read(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
-@pytest.mark.parametrize("path", [HELP, ACCOUNTS])
+@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS])
 def test_everyone_can_read_it(client: Client, path: str) -> None:
     assert "Skip to content" in read(client, path)
     assert 'aria-label="Team"' not in read(client, path)
@@ -37,7 +37,7 @@ def test_everyone_can_read_it(client: Client, path: str) -> None:
     assert 'aria-label="Team"' in read(client, path)
 
 
-@pytest.mark.parametrize("path", [HELP, ACCOUNTS])
+@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS])
 def test_every_link_on_it_leads_somewhere(client: Client, path: str) -> None:
     client.force_login(make_person())
     page = read(client, path)

@@ -42,6 +42,10 @@ PERMISSIONS = {
     "billing:invoice": Permission.BILLING_READ,
     "billing:invoices": Permission.BILLING_READ,
     "billing:spending_limit": Permission.BILLING_WRITE,
+    "gateway:models": Permission.TEAM_READ,
+    "gateway:rate_limits": Permission.TEAM_READ,
+    "gateway:rate_limits_increase": Permission.TEAM_WRITE,
+    "gateway:rate_limits_use": Permission.TEAM_READ,
     "home": Permission.TEAM_READ,
     "usage:explorer": Permission.USAGE_READ,
 }
@@ -68,8 +72,11 @@ PUBLIC = {
     "/healthz",
     "/help/",
     "/help/accounts/",
+    "/help/api-keys/",
     "/readyz",
 }
+# Programs of others post to these, and show by a signature who they are.
+SIGNED = {"/api/secret-scanning/github"}
 # Everyone who is signed in may open these.
 SIGNED_IN = {
     "/account/",
@@ -130,8 +137,9 @@ def test_every_page_of_a_team_is_in_the_table_with_the_permission_it_asks_for() 
 
 
 def test_every_other_page_is_in_exactly_one_table() -> None:
-    assert {page.route for page in OTHERS} == PUBLIC | SIGNED_IN | DEBUG_ONLY
-    assert len(PUBLIC | SIGNED_IN | DEBUG_ONLY) == len(PUBLIC) + len(SIGNED_IN) + len(DEBUG_ONLY)
+    tables = (PUBLIC, SIGNED, SIGNED_IN, DEBUG_ONLY)
+    assert {page.route for page in OTHERS} == set().union(*tables)
+    assert len(set().union(*tables)) == sum(map(len, tables))
 
 
 # --- Pages of a team
@@ -210,6 +218,15 @@ def test_a_visitor_may_open_the_public_pages(client: Client, page: Page) -> None
     if answer.status_code == 302:
         # The start leads on to the door, but not as from a locked page.
         assert answer.headers["Location"] == reverse("account_login")
+
+
+@each(among(SIGNED))
+@pytest.mark.django_db
+def test_nobody_is_heard_without_a_signature_signed_in_or_not(client: Client, page: Page) -> None:
+    for _ in range(2):
+        assert client.get(page.path()).status_code == 405
+        assert client.post(page.path()).status_code == 400
+        client.force_login(make_user())
 
 
 @each(among(SIGNED_IN))
