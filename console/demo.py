@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts import services as accounts
@@ -147,7 +148,7 @@ def _made_before(path: Path) -> dict[str, Any] | None:
         return None
     world: dict[str, Any] = json.loads(path.read_text())
     digest = api_keys.digest_of(world["api_key"])
-    key = api_keys.find([digest]).get(digest)
+    key = api_keys.find([digest], now=timezone.now()).get(digest)
     return world if key and str(key.team_id) == world["team_id"] else None
 
 
@@ -325,7 +326,7 @@ def _serve(
     hours: int,
 ) -> None:
     """Serve what the programs ask for, a few hours in a batch, as the gateway does."""
-    used: dict[UUID, tuple[datetime, str]] = {}
+    used: dict[tuple[UUID, str], datetime] = {}
     moment = begin
     while moment < end:
         until = min(moment + timedelta(hours=hours), end)
@@ -341,7 +342,7 @@ def _serve(
                 if isinstance(answer, Admitted)
             ]
             gateway.clear(outcomes, [], offers=offers, now=arrived + timedelta(seconds=9))
-            used |= {o.admitted.key.id: (arrived, o.ip) for o in outcomes}
+            used |= {(o.admitted.key.id, o.ip): arrived for o in outcomes}
         moment = until
     api_keys.touch(used)
 

@@ -9,9 +9,11 @@ from billing.rules import (
     Line,
     Prices,
     completion_price_ticks,
+    cycle_of,
     lines_for,
     prompt_bound_ticks,
     tier_of,
+    usd,
 )
 from billing.services.accounts import (
     SpendingLimitError,
@@ -21,6 +23,7 @@ from billing.services.accounts import (
     set_spending_limit,
 )
 from billing.services.balance import Balance, balance
+from billing.services.books import Books, HoldRequest, Refusal, Settled, Settlement
 from billing.services.closing import close_account, closing
 from billing.services.grants import (
     GrantStanding,
@@ -30,18 +33,7 @@ from billing.services.grants import (
     grant,
     standings,
 )
-from billing.services.holds import (
-    Books,
-    HoldRequest,
-    Refusal,
-    Settled,
-    Settlement,
-    release,
-    renew,
-    reserve,
-    settle,
-    sweep,
-)
+from billing.services.holds import release, renew, reserve, settle, sweep, tokens_in_flight
 from billing.services.ledger import Difference, differences, ledger_size, recent_entries, snapshot
 from billing.services.people import bought_by, forget_buyer
 from billing.services.purchases import (
@@ -87,6 +79,7 @@ __all__ = [
     "closing",
     "completion_price_ticks",
     "confirm",
+    "cycle_of",
     "differences",
     "expire_grants",
     "forget_buyer",
@@ -112,4 +105,6 @@ __all__ = [
     "sweep",
     "tier",
     "tier_of",
+    "tokens_in_flight",
+    "usd",
 ]

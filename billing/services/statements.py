@@ -5,7 +5,7 @@ column.
 """
 
 LOCK_ACCOUNTS = """
-SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks
+SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks, paid_ticks, least_tier
 FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
 """
 
@@ -18,15 +18,24 @@ SELECT (
     SELECT coalesce(json_object_agg(team_id, accrued_ticks), '{}')
     FROM billing_billingcycle WHERE team_id = ANY(%(teams)s) AND month = %(month)s
 ), (
-    SELECT coalesce(json_agg(json_build_array(id, amount_ticks, state, created_at)), '[]')
+    SELECT coalesce(json_agg(json_build_array(id, amount_ticks, state, created_at, api_key_id,
+        model, tokens, expires_at <= %(now)s)), '[]')
     FROM billing_hold WHERE id = ANY(%(requests)s)
+), (
+    SELECT coalesce(json_agg(json_build_array(
+        team_id, api_key_id, model, lapsed, ticks, tokens)), '[]')
+    FROM (
+        SELECT team_id, api_key_id, model, expires_at <= %(now)s AS lapsed,
+            sum(amount_ticks) AS ticks, sum(tokens) AS tokens
+        FROM billing_hold WHERE team_id = ANY(%(teams)s) AND state = 'live' GROUP BY 1, 2, 3, 4
+    ) AS live
 )
 """
 
 RELEASE_HOLDS = """
 UPDATE billing_hold SET state = 'released', ended_at = %(now)s
 WHERE id = ANY(%(ids)s) AND state = 'live'
-RETURNING id, team_id, amount_ticks
+RETURNING id, team_id, amount_ticks, api_key_id, model, tokens, expires_at <= %(now)s
 """
 
 # Says itself what has lapsed: a hold may be renewed until the moment in which it is ended.
@@ -34,7 +43,7 @@ EXPIRE_HOLDS = """
 UPDATE billing_hold SET state = 'expired', ended_at = %(now)s
 WHERE team_id = %(team)s AND state = 'live' AND expires_at <= %(now)s
     AND NOT id = ANY(%(settled)s::uuid[])
-RETURNING id, team_id, amount_ticks
+RETURNING id, team_id, amount_ticks, api_key_id, model, tokens, expires_at <= %(now)s
 """
 
 # The parts touch different tables, so that it does not matter that they see one snapshot. A hold

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from django.conf import settings
+from django.utils import timezone
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -32,11 +33,10 @@ SWITCH_SECONDS = 0.0005
 
 async def list_models(request: Request) -> Response:
     """GET /v1/models."""
-    secret = chat.bearer(request)
+    chat.bearer(request)
 
     def read(offers: Catalog) -> Catalog:
-        gateway.check_usable(gateway.identify(secret))
-        return offers
+        return gateway.offers_for(chat.usable_key(request, gateway.MODELS), offers)
 
     offers = await request.app.state.lane.call(read)
     return JsonResponse({"object": "list", "data": [_model(o) for o in offers.values()]})
@@ -44,12 +44,11 @@ async def list_models(request: Request) -> Response:
 
 async def one_model(request: Request) -> Response:
     """GET /v1/models/{id}."""
-    secret, name = chat.bearer(request), request.path_params["name"]
+    chat.bearer(request)
 
     def read(offers: Catalog) -> Offer:
-        key = gateway.identify(secret)
-        gateway.check_usable(key)
-        return gateway.find_offer(name, key, offers)
+        key = chat.usable_key(request, gateway.MODELS)
+        return gateway.find_offer(request.path_params["name"], key, offers)
 
     return JsonResponse(_model(await request.app.state.lane.call(read)))
 
@@ -64,9 +63,13 @@ def _model(offer: Offer) -> dict[str, object]:
 
 
 async def api_key(request: Request) -> Response:
-    """GET /v1/api-key: what a key is and may do. Answers for keys that are switched off, too."""
-    secret = chat.bearer(request)
-    key = await request.app.state.lane.call(lambda _: gateway.identify(secret))
+    """GET /v1/api-key: what a key is and may do. Answers for keys that are switched off, too.
+
+    Names that the original has are the original's; the last of them are ours.
+    """
+    secret, now = chat.bearer(request), timezone.now()
+    key = await request.app.state.lane.call(lambda _: gateway.identify(secret, now=now))
+    terms = key.terms
     return JsonResponse(
         {
             "redacted_api_key": key.redacted,
@@ -75,10 +78,18 @@ async def api_key(request: Request) -> Response:
             "create_time": key.created_at,
             "modify_time": key.modified_at,
             "team_id": key.team_id,
+            "acls": terms.acls,
             "api_key_id": key.id,
             "api_key_blocked": key.blocked,
             "api_key_disabled": key.disabled,
             "team_blocked": False,
+            "api_key_expired": bool(terms.expires_at and terms.expires_at <= now),
+            "expire_time": terms.expires_at,
+            "qps": terms.requests_per_second,
+            "qpm": terms.requests_per_minute,
+            "tpm": terms.tokens_per_minute,
+            "allowed_networks": terms.networks,
+            "monthly_cap_in_usd_ticks": terms.monthly_cap_ticks,
         }
     )
 

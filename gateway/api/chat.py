@@ -6,12 +6,15 @@ from typing import Final
 
 import orjson
 from django.conf import settings
+from django.utils import timezone
 from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from accounts.web import client_ip
+from api_keys.services import KeyIdentity
 from gateway import services as gateway
+from gateway.api import tokens
 from gateway.api.answers import invalid
 from gateway.api.exchange import Exchange
 from gateway.api.stream import StreamedAnswer
@@ -28,10 +31,10 @@ async def chat_completions(request: Request) -> Response:
     secret, lane, state = bearer(request), request.app.state.lane, request.app.state
     if not 0 < _announced_bytes(request) <= SMALL_BODY_BYTES:
         # A large body is read for those with a key only.
-        await lane.call(lambda _: gateway.check_usable(gateway.identify(secret)))
-    chat = await _read(request)
-    admitted = await lane.admit(Arrival(request_id, secret, chat))
-    exchange = Exchange(lane, state.upstreams, admitted, chat, _ip(request))
+        await lane.call(lambda _: usable_key(request, gateway.CHAT))
+    chat, ip = await _read(request), address(request)
+    arrival = Arrival(request_id, secret, chat, ip, await tokens.of_prompt(chat))
+    exchange = Exchange(lane, state.upstreams, await lane.admit(arrival), chat, ip)
     if chat.is_stream:
         return StreamedAnswer(exchange, state.running)
     # A client that hangs up does not stop what it asked for, so neither does its request.
@@ -60,13 +63,25 @@ def bearer(request: Request) -> str:
     return secret.strip()
 
 
+def usable_key(request: Request, endpoint: str) -> KeyIdentity:
+    """Find the key that a request came with. Raises RefusedError unless it may be used for this.
+
+    It reads the database, so it is for the lane.
+    """
+    now = timezone.now()
+    key = gateway.identify(bearer(request), now=now)
+    gateway.check_usable(key, endpoint=endpoint, ip=address(request), now=now)
+    return key
+
+
 def _announced_bytes(request: Request) -> int:
     """Say how long the body claims to be; 0 when it does not say."""
     length = request.headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else 0
 
 
-def _ip(request: Request) -> str:
+def address(request: Request) -> str:
+    """Say where a request came from."""
     peer = request.client.host if request.client else ""
     return client_ip(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from billing.services import BillingItem
 from gateway.api import tokens
-from gateway.api.answers import error_response
+from gateway.api.answers import error_response, rate_headers
 from gateway.api.lane import Lane
 from gateway.api.upstream import Upstreams, broken_answer, read_whole
 from gateway.rules import NOT_FORWARDED, ChatRequest, prompt_text, read_usage, usage_report
@@ -51,6 +51,11 @@ class Exchange:
             self.admitted.offer.targets, PATH, self.forwarded(), self.request_id
         )
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every good answer says beside itself."""
+        return {"x-request-id": self.request_id} | rate_headers(self.admitted.rates)
+
     def mark_first_token(self) -> None:
         if self._first_token_ms is None:
             self._first_token_ms = self._elapsed_ms()
@@ -71,13 +76,12 @@ class Exchange:
             cost, usage = await self.settle(quantities, usage, texts(answer, "message"))
         except RefusedError as refused:
             await self.fail(refused.status)
-            return error_response(refused, self.request_id)
+            return error_response(refused, self.request_id, self.admitted.rates)
         except BaseException:
             await self.fail(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
         body = body[:-1] + b',"usage":' + with_cost(usage, cost) + b"}"
-        headers = {"x-request-id": self.request_id}
-        return Response(body, headers=headers, media_type="application/json")
+        return Response(body, headers=self.headers, media_type="application/json")
 
     async def settle(
         self, quantities: Mapping[BillingItem, int] | None, usage: Any, said: list[str]

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -57,7 +57,7 @@ class Lane:
         self._catalog_read_at = float("-inf")
         self._live: set[UUID] = set()
         self._owed: list[Outcome] = []
-        self._used: dict[UUID, tuple[Any, str]] = {}
+        self._used: dict[tuple[UUID, str], datetime] = {}
         self._renewed_at = float("-inf")
 
     async def admit(self, arrival: Arrival) -> Admitted:
@@ -84,7 +84,7 @@ class Lane:
             self._live.discard(outcome.admitted.request_id)
             raise
         self._live.discard(outcome.admitted.request_id)
-        self._used[outcome.admitted.key.id] = (timezone.now(), outcome.ip)
+        self._used[outcome.admitted.key.id, outcome.ip] = timezone.now()
         return cost
 
     async def call(self, function: Callable[[Catalog], T]) -> T:

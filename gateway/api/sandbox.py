@@ -25,9 +25,6 @@ from gateway.api import tokens
 from gateway.api.answers import JsonResponse
 from gateway.rules import IMAGE_TOKENS, ChatRequest, prompt_text, read_chat_request
 
-# What a chat template adds around each message and at the start of the answer.
-TOKENS_PER_MESSAGE: Final = 4
-TOKENS_TO_BEGIN: Final = 3
 QUOTED_CHARACTERS: Final = 400
 
 
@@ -86,7 +83,8 @@ def _compose(chat: ChatRequest) -> _Answer:
     ends = [*starts[1:], len(text)]
     pieces = [text[start:end] for start, end in zip(starts, ends, strict=True)]
     most = chat.max_tokens or len(pieces)
-    prompt_tokens = tokens.count(prompt) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_TO_BEGIN
+    template = tokens.TOKENS_PER_MESSAGE * len(messages) + tokens.TOKENS_TO_BEGIN
+    prompt_tokens = tokens.count(prompt) + template
     image_tokens = chat.image_tokens_bound // IMAGE_TOKENS * (IMAGE_TOKENS // 7)
     completion_tokens = min(most, len(pieces)) * chat.choices
     return _Answer(

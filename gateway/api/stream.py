@@ -127,7 +127,7 @@ class StreamedAnswer(Response):
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-cache"),
                 (b"x-accel-buffering", b"no"),
-                (b"x-request-id", self._exchange.request_id.encode()),
+                *((k.encode(), v.encode()) for k, v in self._exchange.headers.items()),
             ]
             start = {"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers}
             await self._send_message(start, send)
@@ -160,7 +160,9 @@ class StreamedAnswer(Response):
             await self._send(orjson.dumps(error_body(refused)), send)
             await self._finish(send)
         elif not self._is_gone:
-            await error_response(refused, self._exchange.request_id)(scope, receive, send)
+            exchange = self._exchange
+            answer = error_response(refused, exchange.request_id, exchange.admitted.rates)
+            await answer(scope, receive, send)
 
     async def _finish(self, send: Send) -> None:
         end = {"type": "http.response.body", "body": b"", "more_body": False}

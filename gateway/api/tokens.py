@@ -3,11 +3,23 @@
 It is what the sandbox model uses, and the best guess for an upstream that reports no usage.
 """
 
+import asyncio
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from tokenizers import Tokenizer
+
+from gateway.rules import TEMPLATE_TOKENS, ChatRequest, prompt_text
+
+# What a chat template adds around each message and at the start of the answer, as a rule.
+TOKENS_PER_MESSAGE: Final = 4
+TOKENS_TO_BEGIN: Final = 3
+# How many characters are counted where they stand, beside the event loop, and not at all.
+SHORT: Final = 4 * 1024
+LONG: Final = 64 * 1024
+BYTES_PER_TOKEN: Final = 4
 
 
 @cache
@@ -27,3 +39,20 @@ def token_ids(text: str) -> list[int]:
 
 def count(text: str) -> int:
     return len(token_ids(text))
+
+
+async def of_prompt(chat: ChatRequest) -> int:
+    """Guess how many tokens a prompt has, before anybody has read it."""
+    text = prompt_text(chat.body["messages"])
+    size = len(text.encode())
+    if len(text) <= SHORT:
+        counted = count(text)
+    elif len(text) <= LONG:
+        counted = await asyncio.to_thread(count, text)
+    else:
+        counted = size // BYTES_PER_TOKEN
+    if chat.body.get("tools"):
+        # The model reads what it may call as well.
+        counted += max(0, chat.prompt_tokens_bound - TEMPLATE_TOKENS - size) // BYTES_PER_TOKEN
+    template = TOKENS_PER_MESSAGE * len(chat.body["messages"]) + TOKENS_TO_BEGIN
+    return counted + template + chat.image_tokens_bound

@@ -96,7 +96,7 @@ def live(person: User, client: Client) -> tuple[Team, Team]:
     key = api_keys.create(
         team=own, actor=acting(person), owner=person, name=f"{NAME}'s laptop", now=NOON
     ).key
-    api_keys.touch({key.pk: (NOON, PROGRAM_IP)})
+    api_keys.touch({(key.pk, PROGRAM_IP): NOON})
     use(own, key.pk, PROGRAM_IP)
     trace_account(person, shared, boss)
     live_with_others(person)

@@ -98,7 +98,7 @@ def test_batches_in_opposite_orders_do_not_lock_each_other_out() -> None:
             cursor.execute("SET LOCAL enable_hashjoin = off")
             cursor.execute("SET LOCAL enable_mergejoin = off")
             cursor.execute("SET LOCAL enable_seqscan = off")
-            api_keys.touch({key.pk: (LATER, "203.0.113.24") for key in keys})
+            api_keys.touch({(key.pk, "203.0.113.24"): LATER for key in keys})
 
     behind_a_lock(middle, lambda: touch(first, middle, last), lambda: touch(last, middle, first))
 

@@ -63,7 +63,7 @@ def stored(key: ApiKey) -> ApiKey:
 
 def test_a_key_is_listed_with_what_tells_it_apart(client: Client, team: Team, alice: User) -> None:
     key = make_key(team, alice)
-    api_keys.touch({key.pk: (NOON, "203.0.113.24")})
+    api_keys.touch({(key.pk, "203.0.113.24"): NOON})
     client.force_login(alice)
 
     page = client.get(url(team)).content.decode()
@@ -191,7 +191,7 @@ def test_the_secret_of_a_new_key_is_shown_with_what_to_do_with_it(
     created = response.context["created"]
     page = response.content.decode()
     assert created.key.owner == bob
-    assert api_keys.find([api_keys.digest_of(created.secret)])
+    assert api_keys.find([api_keys.digest_of(created.secret)], now=NOON)
     assert f"<code>{created.secret}</code>" in page
     assert f'data-copy="{created.secret}"' in page
     assert "base_url=&quot;http://localhost:8000/v1&quot;" in page

@@ -237,7 +237,7 @@ def test_a_member_makes_a_key_and_calls_but_buys_nothing(client: Client) -> None
     key = make_key(team, bob, "bob-notebook")
     with_key = steps(read(client, team))
 
-    api_keys.touch({key.pk: (NOON, "203.0.113.7")})
+    api_keys.touch({(key.pk, "203.0.113.7"): NOON})
 
     assert before == {"Create an API key": False, "Call the gateway": False}
     assert with_key == {"Create an API key": True, "Call the gateway": False}
@@ -298,7 +298,7 @@ def test_a_member_sees_no_money_no_traffic_and_no_changes(client: Client) -> Non
     bob = make_member(team)
     client.force_login(bob)
     spend(team, "17.03", at=NOON)
-    api_keys.touch({make_key(team, bob, "bob-notebook").pk: (NOON, "203.0.113.7")})
+    api_keys.touch({(make_key(team, bob, "bob-notebook").pk, "203.0.113.7"): NOON})
 
     html = read(client, team)
 

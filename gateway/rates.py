@@ -1,0 +1,270 @@
+"""How often and how much: limits on what is let in within windows of time that roll. Pure.
+
+Times are whole microseconds. A window that rolls has no edge at which twice as much gets through:
+a limit holds in every second and in every minute, wherever one starts to count.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+# Moments are rounded up to this part of a window. So its list stays short, nothing is forgotten
+# too early, and what is refused was refused for something of the last window and this part.
+PARTS: Final = 600
+# What is in flight may be over at any moment; this is how soon it makes sense to ask again.
+IN_FLIGHT_WAIT: Final = SECOND
+
+Entries = Sequence[Sequence[int]]  # [[moment, amount], ...], the oldest first.
+
+
+class Tiered(Protocol):
+    """A model, with what a team may ask of it by its tier."""
+
+    @property
+    def requests_per_second(self) -> Sequence[int]: ...
+
+    @property
+    def tokens_per_minute(self) -> Sequence[int]: ...
+
+
+class Agreed(Protocol):
+    """What was agreed with one team about one model."""
+
+    @property
+    def requests_per_second(self) -> int | None: ...
+
+    @property
+    def tokens_per_minute(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may ask for, or a team of one model. None: as much as it likes."""
+
+    requests_per_second: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_minute: int | None = None
+
+
+def limits_of(offer: Tiered, tier: int, agreed: Agreed | None = None) -> Limits:
+    """Say what a team of this tier may ask of a model, unless something else was agreed."""
+    return Limits(
+        (agreed and agreed.requests_per_second) or _of_tier(offer.requests_per_second, tier),
+        (agreed and agreed.tokens_per_minute) or _of_tier(offer.tokens_per_minute, tier),
+    )
+
+
+def _of_tier(numbers: Sequence[int], tier: int) -> int | None:
+    """Pick the tier's number. A list that ends early goes on with its last."""
+    return numbers[min(tier, len(numbers) - 1)] if numbers else None
+
+
+class Window:
+    """What was let in within the last `length`, as of one moment."""
+
+    def __init__(self, length: int, entries: Entries, *, now: int) -> None:
+        self._length = length
+        self._part = -(-length // PARTS)
+        # A clock that was set back by more than a minute must not keep anybody waiting for it.
+        known = [(at, amount) for at, amount in entries if at <= now + MINUTE]
+        self._asked = now
+        # Somebody may have looked at the clock after us and yet been here before us. What they
+        # forgot cannot be counted any more, so it is their moment now.
+        self._now = max(now, known[-1][0] - self._part + 1) if known else now
+        self._entries = [(at, amount) for at, amount in known if at > self._now - length]
+        self.used = sum(amount for _, amount in self._entries)
+
+    def enter(self, amount: int) -> None:
+        """Let so much in."""
+        at = -(-self._now // self._part) * self._part
+        if self._entries and self._entries[-1][0] == at:
+            amount_then = self._entries.pop()[1]
+            self._entries.append((at, amount_then + amount))
+        else:
+            self._entries.append((at, amount))
+        self.used += amount
+
+    def until_left(self, amount: int) -> int:
+        """Say how long it takes until so much of what was let in no longer counts."""
+        end = self._asked
+        for at, entered in self._entries:
+            if amount <= 0:
+                break
+            amount -= entered
+            end = at + self._length
+        return end - self._asked
+
+    @property
+    def reset(self) -> int:
+        """How long it takes until nothing counts any more."""
+        return self.until_left(self.used)
+
+    @property
+    def entries(self) -> list[list[int]]:
+        return [list(entry) for entry in self._entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request will use, as far as one can say before: its prompt, and in all."""
+
+    prompt: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A limit that a request does not fit under, and how long to wait; None: it never will fit."""
+
+    name: str  # As the original calls it.
+    actual: int
+    limit: int
+    wait: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much of one limit is left, and how long it takes until all of it is."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+class Log:
+    """What one key, or one team of one model, was let in with lately, as of one moment."""
+
+    def __init__(
+        self, second: Entries = (), minute: Entries = (), tokens: Entries = (), *, now: int
+    ) -> None:
+        self._second = Window(SECOND, second, now=now)
+        self._minute = Window(MINUTE, minute, now=now)
+        self._tokens = Window(MINUTE, tokens, now=now)
+        self.has_changed = False
+
+    def trip(self, limits: Limits, need: Need, in_flight: int) -> Trip | None:
+        """Say what keeps a request out: of several limits, the one to wait for longest.
+
+        `in_flight` is what the requests that have been let in and are not over may still use.
+        """
+        trips = [
+            _too_many("Requests per Second", self._second, limits.requests_per_second),
+            _too_many("Requests per Minute", self._minute, limits.requests_per_minute),
+            self._too_much(limits.tokens_per_minute, need, in_flight),
+        ]
+        return longest(trip for trip in trips if trip)
+
+    def _too_much(self, limit: int | None, need: Need, in_flight: int) -> Trip | None:
+        """Reserve what may be used; but who asks for one thing at a time may use up the rest.
+
+        So many at once never pass the limit, and one after the other is never refused before it.
+        """
+        if limit is None:
+            return None
+        used = self._tokens.used
+        missing = used + in_flight + need.tokens - limit
+        # What would have to leave if nothing were in flight: the prompt must fit, and one token.
+        missing_alone = used + need.prompt + 1 - limit
+        if missing <= 0 or (not in_flight and missing_alone <= 0):
+            return None
+        if missing_alone > used:
+            wait = None
+        else:
+            wait = self._tokens.until_left(missing_alone)
+            if in_flight:
+                wait = max(wait, IN_FLIGHT_WAIT)
+                if missing <= used:
+                    wait = min(wait, self._tokens.until_left(missing))
+        return Trip("Tokens per Minute", used + in_flight, limit, wait)
+
+    def let_in(self, limits: Limits) -> None:
+        """Count a request."""
+        if limits.requests_per_second is not None:
+            self._second.enter(1)
+            self.has_changed = True
+        if limits.requests_per_minute is not None:
+            self._minute.enter(1)
+            self.has_changed = True
+
+    def use(self, tokens: int) -> None:
+        """Count what a request has used, now that it is over."""
+        if tokens:
+            self._tokens.enter(tokens)
+            self.has_changed = True
+
+    def requests(self, limits: Limits) -> list[Standing]:
+        """Say how much is left of each limit on requests."""
+        pairs = (
+            (self._second, limits.requests_per_second),
+            (self._minute, limits.requests_per_minute),
+        )
+        return [
+            Standing(limit, max(0, limit - window.used), window.reset)
+            for window, limit in pairs
+            if limit is not None
+        ]
+
+    def tokens(self, limits: Limits, in_flight: int) -> list[Standing]:
+        """Say how much is left of the limit on tokens."""
+        limit = limits.tokens_per_minute
+        if limit is None:
+            return []
+        left = max(0, limit - self._tokens.used - in_flight)
+        # What is in flight counts for a minute from when it is over, which nobody knows.
+        return [Standing(limit, left, MINUTE if in_flight else self._tokens.reset)]
+
+    @property
+    def used_requests(self) -> int:
+        """How many requests the last second had."""
+        return self._second.used
+
+    @property
+    def used_tokens(self) -> int:
+        """How many tokens the last minute had."""
+        return self._tokens.used
+
+    def as_row(self) -> dict[str, list[list[int]]]:
+        """Return what is to be kept."""
+        return {
+            "second": self._second.entries,
+            "minute": self._minute.entries,
+            "tokens": self._tokens.entries,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How a request stands with its limits: with the tightest on requests, and on tokens."""
+
+    requests: Standing | None = None
+    tokens: Standing | None = None
+
+
+NO_RATES: Final = Rates()
+
+
+def tightest(standings: Sequence[Standing]) -> Standing | None:
+    """Pick the limit of which the least part is left."""
+    return min(standings, key=lambda s: s.remaining / s.limit, default=None)
+
+
+def longest(trips: Iterable[Trip]) -> Trip | None:
+    """Pick what takes longest to go away; what never does is longer than anything."""
+    return max(trips, key=lambda t: (t.wait is None, t.wait or 0), default=None)
+
+
+def _too_many(name: str, window: Window, limit: int | None) -> Trip | None:
+    if limit is None or window.used < limit:
+        return None
+    return Trip(name, window.used, limit, window.until_left(window.used + 1 - limit))
+
+
+def duration(microseconds: int) -> str:
+    """Write a time as OpenAI's headers do: 350ms, 1s, 1m0s. Never less than it is."""
+    milliseconds = -(-microseconds // 1000)
+    if 0 < milliseconds < 1000:  # noqa: PLR2004 -- to the second
+        return f"{milliseconds}ms"
+    minutes, seconds = divmod(-(-milliseconds // 1000), 60)
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -1,0 +1,44 @@
+"""Everything that can be asked of the gateway: what it offers, and clearing what it serves."""
+
+from gateway.services.admission import (
+    CHAT,
+    MODELS,
+    Admitted,
+    Arrival,
+    check_usable,
+    identify,
+)
+from gateway.services.catalog import (
+    Catalog,
+    Offer,
+    Target,
+    catalog,
+    find_offer,
+    offer_in_sandbox,
+    offers_for,
+)
+from gateway.services.clearing import Outcome, clear
+from gateway.services.limits import Use, use_of
+from gateway.services.refusals import RateLimitedError, RefusedError
+
+__all__ = [
+    "CHAT",
+    "MODELS",
+    "Admitted",
+    "Arrival",
+    "Catalog",
+    "Offer",
+    "Outcome",
+    "RateLimitedError",
+    "RefusedError",
+    "Target",
+    "Use",
+    "catalog",
+    "check_usable",
+    "clear",
+    "find_offer",
+    "identify",
+    "offer_in_sandbox",
+    "offers_for",
+    "use_of",
+]

@@ -1,0 +1,209 @@
+"""Who may come in: a key's state, what it may be used for, how often, and who pays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts.actors import UNKNOWN_IP
+from api_keys import services as api_keys
+from api_keys.services import KeyIdentity
+from billing import services as billing
+from billing.services import HoldRequest, Refusal
+from gateway.rates import NO_RATES, Limits, Log, Need, Rates, limits_of, longest, tightest
+from gateway.rules import ChatRequest
+from gateway.services import refusals
+from gateway.services.catalog import Catalog, Offer, find_offer
+from gateway.services.limits import Counters, of_key, of_model
+from gateway.services.refusals import RefusedError
+
+# The endpoints that the gateway serves, by the names that ACLs have for them.
+CHAT: Final = "chat"
+MODELS: Final = "models"
+# What a request that names no maximum is expected to answer, at most, where tokens are limited.
+USUAL_ANSWER: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A chat request that wants in: its key, and what it may cost.
+
+    It brings its id, so that asking again after a lost connection cannot set credits aside twice.
+    """
+
+    request_id: UUID
+    secret: str = field(repr=False)
+    chat: ChatRequest
+    ip: str = UNKNOWN_IP
+    prompt_tokens: int = 0  # As far as one can guess.
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request with credits set aside for it, ready to be forwarded."""
+
+    request_id: UUID
+    key: KeyIdentity
+    offer: Offer
+    max_tokens: int
+    most_tokens: int  # That prompt and answer can have together.
+    counted: tuple[str, ...] = ()  # Where its tokens are to be counted; see `Counters`.
+    rates: Rates = NO_RATES
+
+
+def identify(secret: str, *, now: datetime) -> KeyIdentity:
+    """Say whose key this is, whatever its state. Raises RefusedError for one that does not exist.
+
+    Look-up is by digest, so how long it takes says nothing about the secret.
+    """
+    digest = api_keys.digest_of(secret)
+    found = api_keys.find([digest], now=now).get(digest)
+    if found is None:
+        raise refusals.unknown_key(secret)
+    return found
+
+
+def check_usable(key: KeyIdentity, *, endpoint: str, ip: str, now: datetime) -> None:
+    """Raise RefusedError unless the key may be used now, from there, and for this."""
+    if key.blocked:
+        raise refusals.blocked()
+    if key.terms.expires_at and key.terms.expires_at <= now:
+        raise refusals.expired(key, key.terms.expires_at)
+    if key.disabled:
+        raise refusals.disabled(key)
+    if not api_keys.networks_allow(key.terms.networks, ip):
+        raise refusals.address_denied(key, ip)
+    if not api_keys.acl_allows(key.terms.acls, endpoint=endpoint):
+        raise refusals.endpoint_denied(key, endpoint)
+
+
+def admit(
+    arrivals: Sequence[Arrival],
+    keys: Mapping[str, KeyIdentity],
+    offers: Catalog,
+    books: billing.Books,
+    counters: Counters,
+    *,
+    spent: Mapping[UUID, int],
+    now: datetime,
+) -> list[Admitted | RefusedError]:
+    """Let in what may come in, each as the ones before it have left things.
+
+    `spent` is what each key has cost this month.
+    """
+    answers: list[Admitted | RefusedError] = []
+    until = now + timedelta(seconds=settings.HOLD_SECONDS)
+    for arrival in arrivals:
+        try:
+            key = keys.get(api_keys.digest_of(arrival.secret))
+            if key is None:
+                raise refusals.unknown_key(arrival.secret)
+            check_usable(key, endpoint=CHAT, ip=arrival.ip, now=now)
+            offer = find_offer(arrival.chat.model, key, offers)
+            visit = _Visit(arrival, key, offer, books, counters)
+            visit.check_rates()
+            answers.append(visit.reserve(spent.get(key.id, 0), until))
+        except RefusedError as refused:
+            answers.append(refused)
+    return answers
+
+
+class _Visit:
+    """One request at the door: its key's limits, and its team's for the model."""
+
+    def __init__(
+        self,
+        arrival: Arrival,
+        key: KeyIdentity,
+        offer: Offer,
+        books: billing.Books,
+        counters: Counters,
+    ) -> None:
+        self._arrival, self._key, self._offer = arrival, key, offer
+        self._books = books
+        terms, team_id = key.terms, key.team_id
+        self._key_limits = Limits(
+            terms.requests_per_second, terms.tokens_per_minute, terms.requests_per_minute
+        )
+        self._team_limits = limits_of(
+            offer, books.tier(team_id), counters.agreed(team_id, offer.name)
+        )
+        self._key_log = counters.log(team_id, of_key(key.id))
+        self._team_log = counters.log(team_id, of_model(offer.name))
+        # A request that asks again, after an answer that was lost, has been counted.
+        self._is_repeat = books.knows(arrival.request_id)
+        chat = arrival.chat
+        answer = chat.max_tokens or min(offer.max_output_tokens, USUAL_ANSWER)
+        self._need = Need(arrival.prompt_tokens, arrival.prompt_tokens + chat.choices * answer)
+
+    def check_rates(self) -> None:
+        """Raise RateLimitedError if the request does not fit under every limit."""
+        if self._is_repeat:
+            return
+        (_, _, key_flying), (_, _, team_flying) = self._subjects()
+        of_key = self._key_log.trip(self._key_limits, self._need, key_flying)
+        of_team = self._team_log.trip(self._team_limits, self._need, team_flying)
+        trip = longest(trip for trip in (of_key, of_team) if trip)
+        if trip is None:
+            return
+        if trip is of_key:
+            raise refusals.key_rate_limited(trip, self._need, self._rates(), self._key)
+        raise refusals.team_rate_limited(
+            trip, self._need, self._rates(), team_id=self._key.team_id, model=self._offer.name
+        )
+
+    def reserve(self, spent_ticks: int, until: datetime) -> Admitted:
+        """Set credits aside and count the request. Raises RefusedError if it cannot be paid."""
+        chat, offer, key = self._arrival.chat, self._offer, self._key
+        cap_ticks = key.terms.monthly_cap_ticks
+        hold = HoldRequest(
+            request_id=self._arrival.request_id,
+            team_id=key.team_id,
+            prompt_ticks=billing.prompt_bound_ticks(
+                chat.prompt_tokens_bound, chat.image_tokens_bound, offer.prices
+            ),
+            token_ticks=billing.completion_price_ticks(offer.prices) * chat.choices,
+            wanted_tokens=chat.max_tokens or offer.max_output_tokens,
+            api_key_id=key.id,
+            model=offer.name,
+            tokens=self._need.tokens,
+            at_most_ticks=None if cap_ticks is None else cap_ticks - spent_ticks,
+        )
+        ceiling = self._books.reserve(hold, until=until)
+        if isinstance(ceiling, Refusal):
+            raise refusals.unaffordable(ceiling, key)
+        if not self._is_repeat:
+            self._key_log.let_in(self._key_limits)
+            self._team_log.let_in(self._team_limits)
+        prompt_bound = chat.prompt_tokens_bound + chat.image_tokens_bound
+        counted = {
+            of_key(key.id): self._key_limits.tokens_per_minute,
+            of_model(offer.name): self._team_limits.tokens_per_minute,
+        }
+        return Admitted(
+            hold.request_id,
+            key,
+            offer,
+            ceiling.max_tokens,
+            prompt_bound + chat.choices * ceiling.max_tokens,
+            tuple(subject for subject, limit in counted.items() if limit is not None),
+            self._rates(),
+        )
+
+    def _subjects(self) -> list[tuple[Log, Limits, int]]:
+        """List what is counted, against what, and beside how many tokens in flight."""
+        flying, team_id = self._books.tokens_in_flight, self._key.team_id
+        return [
+            (self._key_log, self._key_limits, flying(team_id, self._key.id)),
+            (self._team_log, self._team_limits, flying(team_id, self._offer.name)),
+        ]
+
+    def _rates(self) -> Rates:
+        subjects = self._subjects()
+        return Rates(
+            tightest([s for log, limits, _ in subjects for s in log.requests(limits)]),
+            tightest([s for log, limits, n in subjects for s in log.tokens(limits, n)]),
+        )
