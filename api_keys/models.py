@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.scoping import TeamDoor, TeamOwned
+from api_keys import rules
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -142,6 +143,23 @@ class ApiKey(TeamOwned):
         if self.expires_at and self.expires_at <= now:
             return self.Status.EXPIRED
         return self.Status.DISABLED if self.disabled_at else self.Status.ACTIVE
+
+    @property
+    def expires_in(self) -> str:
+        """Say how long a key that works goes on doing so, if that is not long: "3 days"."""
+        now = timezone.now()
+        if self.status_at(now) != self.Status.ACTIVE:
+            return ""
+        return rules.expires_in(self.expires_at, now)
+
+    @property
+    def may_use(self) -> str:
+        return rules.may_use(self.acls)
+
+    @property
+    def may_come_from(self) -> str:
+        """Name the networks that requests may come from, or nothing where from anywhere."""
+        return rules.written(self.networks)
 
 
 class RetiredSecret(TeamOwned):

@@ -1,6 +1,6 @@
 """Give a key a new secret, and let the old one go on for a while or end."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -24,9 +24,10 @@ class AlreadyRotatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RotatedKey(CreatedKey):
-    """A key with its new secret, and until when the old one works: not at all, or for a while."""
+    """A key with its new secret, and the old one, redacted, with how long it works if it does."""
 
-    old_until: datetime | None = field(default=None)
+    old: str
+    old_until: datetime | None
 
 
 def rotations_of(key: ApiKey) -> int:
@@ -91,7 +92,7 @@ def rotate(
         },
         now=now,
     )
-    return RotatedKey(key, secret, old.expires_at if goes_on else None)
+    return RotatedKey(key, secret, old.redacted, old.expires_at if goes_on else None)
 
 
 @transaction.atomic

@@ -45,6 +45,8 @@ def test_these_pages_ask_and_no_others() -> None:
         "accounts_team:settings_mfa",
         "admin:accounts_user_delete_account",
         "api_keys:create",
+        "api_keys:edit",
+        "api_keys:rotate",
         "billing:spending_limit",
         "mfa_activate_totp",
         "mfa_add_webauthn",

@@ -25,7 +25,7 @@ class Page(NamedTuple):
 
     def path(self, team: Team | None = None) -> str:
         path = self.route.replace("<team_id>", str(team.pk if team else uuid4()))
-        path = re.sub(r"<(pk|session_id)>", "7", path)
+        path = re.sub(r"<(pk|session_id|retired_id)>", "7", path)
         # A UUID fits into every other place, and nothing has it.
         return re.sub(r"<\w+>", str(uuid4()), path)
 
