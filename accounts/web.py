@@ -91,12 +91,17 @@ def actor_of(request: HttpRequest | None, user: User | None = None) -> Actor:
     return Actor.for_user(user, ip=None if ip == UNKNOWN_IP else ip, user_agent=agent)
 
 
-def team_view(permission: Permission, *, operation: str) -> Callable[[View], View]:
+def team_view(
+    permission: Permission, *, operation: str, goes_on: bool = False
+) -> Callable[[View], View]:
     """Admit members of the URL's team who hold `permission`; the URL's `team_id` becomes a team.
 
     Strangers get 404 rather than 403: whether a team exists is nobody else's business.
     `operation` is the RPC-like name under which the audit log records that a page was read, or
     that it was refused. Changes are recorded by the services that make them.
+
+    `goes_on` is for what an open page asks for again and again by itself. Only the page is
+    recorded then, and the view has to see to it that it was opened, lately and by this person.
     """
 
     def decorate(view: View) -> View:
@@ -128,7 +133,8 @@ def team_view(permission: Permission, *, operation: str) -> Callable[[View], Vie
                 response = view(request, **kwargs)
             except TeamClosedError as error:  # Since the membership was read.
                 raise Http404(str(error)) from error
-            if request.method in READING and response.status_code < 400:  # noqa: PLR2004
+            was_read = request.method in READING and response.status_code < 400  # noqa: PLR2004
+            if was_read and not goes_on:
                 _announce(request, operation, "done")
             return response
 

@@ -40,6 +40,8 @@ class NavEntry:
 NAV: Final = (
     NavEntry("Home", "home", "home", Permission.TEAM_READ),
     NavEntry("API keys", "key", "api_keys:list", Permission.API_KEYS_READ, "Build"),
+    NavEntry("Models", "models", "gateway:models", Permission.TEAM_READ, "Build"),
+    NavEntry("Rate limits", "limits", "gateway:rate_limits", Permission.TEAM_READ, "Build"),
     NavEntry("Usage", "usage", "usage:explorer", Permission.USAGE_READ, "Watch"),
     NavEntry("Audit log", "audit", "audit:log", Permission.AUDIT_READ, "Watch"),
     NavEntry("Billing", "billing", "billing:credits", Permission.BILLING_READ, "Team"),

@@ -10,13 +10,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.actors import ActorKind
+from accounts.admin import ReadOnlyAdmin
+from accounts.scoping import TeamOwned
 from accounts.web import actor_of
 from audit import services as audit
-from gateway.models import Cluster, Deployment, InferenceModel
+from gateway.models import Cluster, Deployment, InferenceModel, LimitRequest, TeamLimit
 
 
 class AuditedAdmin(admin.ModelAdmin[Any]):
-    """A table that staff edit, each change of which leaves an event of no team's log."""
+    """A table that staff edit. Each change leaves an event, in the log of the row's team if any."""
 
     def save_model(
         self,
@@ -77,7 +79,7 @@ def _record(
     name = row._meta.verbose_name  # noqa: SLF001
     past = {"Change": "Changed", "Create": "Created", "Delete": "Deleted"}[verb]
     audit.record(
-        team=None,
+        team=row.team if isinstance(row, TeamOwned) else None,
         actor=replace(actor_of(request), kind=ActorKind.STAFF),
         operation=f"{verb}{type(row).__name__}",
         description=f"{past} the {name} {row}",
@@ -111,3 +113,24 @@ class InferenceModelAdmin(AuditedAdmin):
     list_display = ("name", "prompt_text_price", "completion_price", "is_enabled")
     exclude = ("created_at",)
     inlines = (DeploymentInline,)
+
+
+@admin.register(TeamLimit)
+class TeamLimitAdmin(AuditedAdmin):
+    """What was agreed with a team, in place of its tier's limits. Its next request feels it."""
+
+    list_display = ("team", "model", "requests_per_second", "tokens_per_minute")
+    list_select_related = ("team", "model")
+    search_fields = ("=team__id", "team__name", "model__name")
+    ordering = ("team__name", "model__name", "pk")
+    raw_id_fields = ("team",)
+
+
+@admin.register(LimitRequest)
+class LimitRequestAdmin(ReadOnlyAdmin):
+    """What teams asked for. Support answers with a team limit, or by mail."""
+
+    list_display = ["asked_at", "team", "model", "requests_per_second", "tokens_per_minute"]
+    list_select_related = ["team", "model"]
+    search_fields = ["=id", "=team__id", "team__name", "model__name"]
+    ordering = ["-pk"]

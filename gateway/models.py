@@ -18,6 +18,7 @@ SANDBOX_URL: Final = "sandbox:"
 # Ticks per token, $100,000 per million: so that no request can cost more than an int64 holds.
 DEAREST: Final = MaxValueValidator(10**9)
 TIERS: Final = 5
+BY_TIER: Final = "For tier 0, 1, 2 and so on, with commas. The last goes on; empty is any number."
 FIVE_AT_MOST: Final = f"there are {TIERS} tiers, so there can be {TIERS} numbers."
 
 
@@ -75,13 +76,18 @@ class InferenceModel(models.Model):
     prompt_image_price = models.PositiveBigIntegerField(validators=[DEAREST])
     completion_price = models.PositiveBigIntegerField(validators=[DEAREST])
     reasoning_price = models.PositiveBigIntegerField(validators=[DEAREST])
-    # What one team may ask for, by its tier: a number for each tier, the lowest first. A list that
-    # ends early goes on with its last number. Empty: any.
+    # What one team may ask for.
     requests_per_second = ArrayField(
-        models.PositiveIntegerField(validators=[MinValueValidator(1)]), default=list, blank=True
+        models.PositiveIntegerField(validators=[MinValueValidator(1)]),
+        default=list,
+        blank=True,
+        help_text=BY_TIER,
     )
     tokens_per_minute = ArrayField(
-        models.PositiveBigIntegerField(validators=[MinValueValidator(1)]), default=list, blank=True
+        models.PositiveBigIntegerField(validators=[MinValueValidator(1)]),
+        default=list,
+        blank=True,
+        help_text=BY_TIER,
     )
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -203,6 +209,15 @@ class LimitRequest(TeamOwned):
 
     def __str__(self) -> str:
         return f"{self.model} for {self.team}"
+
+    @property
+    def wanted(self) -> str:
+        """What is asked for, in words."""
+        numbers = (
+            (self.requests_per_second, "requests per second"),
+            (self.tokens_per_minute, "tokens per minute"),
+        )
+        return " and ".join(f"{number:,} {noun}" for number, noun in numbers if number)
 
 
 class RateWindow(TeamOwned):

@@ -121,13 +121,17 @@ document.addEventListener("htmx:afterSettle", () => {
   drawCharts();
 });
 document.addEventListener("console:news", ({ detail }) => detail.news.forEach(toast));
+// Numbers that a page keeps up to date by itself say as of when they are; a missed turn is no news.
+const isTurn = ({ elt }) => elt.matches("[hx-trigger^='every ']");
 document.addEventListener("htmx:responseError", ({ detail }) => {
+  if (isTurn(detail)) return;
   const text = detail.xhr.status === 403
     ? "This was refused. Reload the page to see what you may do here."
     : `The server answered with an error (${detail.xhr.status}). Nothing was changed on this page; try again.`;
   toast({ text, tone: "bad", icon: "alert" });
 });
-document.addEventListener("htmx:sendError", () => {
+document.addEventListener("htmx:sendError", ({ detail }) => {
+  if (isTurn(detail)) return;
   toast({ text: "The server cannot be reached. Check the connection and try again.", tone: "bad", icon: "alert" });
 });
 

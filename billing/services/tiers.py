@@ -38,14 +38,23 @@ class TierStanding:
         return self.tier > tier_of(self.paid_ticks, 0)
 
     @property
+    def next_tier(self) -> int | None:
+        return None if self.tier == HIGHEST_TIER else self.tier + 1
+
+    @property
     def next_ticks(self) -> int | None:
         """What has to be paid in all for the next tier; None at the highest."""
-        return None if self.tier == HIGHEST_TIER else TIER_THRESHOLDS_TICKS[self.tier + 1]
+        return None if self.next_tier is None else TIER_THRESHOLDS_TICKS[self.next_tier]
 
     @property
     def missing_ticks(self) -> int:
         """What is still to be paid for the next tier."""
         return 0 if self.next_ticks is None else self.next_ticks - self.paid_ticks
+
+    @property
+    def steps(self) -> list[tuple[int, int]]:
+        """Every tier, and what has to be paid in all for it."""
+        return list(enumerate(TIER_THRESHOLDS_TICKS))
 
 
 def tier(team: Team) -> TierStanding:

@@ -19,12 +19,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='inferencemodel',
             name='requests_per_second',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)]), blank=True, default=list, size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)]), blank=True, default=list, help_text='For tier 0, 1, 2 and so on, with commas. The last goes on; empty is any number.', size=None),
         ),
         migrations.AddField(
             model_name='inferencemodel',
             name='tokens_per_minute',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveBigIntegerField(validators=[django.core.validators.MinValueValidator(1)]), blank=True, default=list, size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveBigIntegerField(validators=[django.core.validators.MinValueValidator(1)]), blank=True, default=list, help_text='For tier 0, 1, 2 and so on, with commas. The last goes on; empty is any number.', size=None),
         ),
         migrations.AddConstraint(
             model_name='inferencemodel',

@@ -18,7 +18,15 @@ from gateway.services.catalog import (
     offers_for,
 )
 from gateway.services.clearing import Outcome, clear
+from gateway.services.increases import (
+    ModelGoneError,
+    NotHigherError,
+    TooManyIncreasesError,
+    request_increase,
+    waiting_increases,
+)
 from gateway.services.limits import Use, use_of
+from gateway.services.price_list import Listing, price_list
 from gateway.services.refusals import RateLimitedError, RefusedError
 
 __all__ = [
@@ -27,11 +35,15 @@ __all__ = [
     "Admitted",
     "Arrival",
     "Catalog",
+    "Listing",
+    "ModelGoneError",
+    "NotHigherError",
     "Offer",
     "Outcome",
     "RateLimitedError",
     "RefusedError",
     "Target",
+    "TooManyIncreasesError",
     "Use",
     "catalog",
     "check_usable",
@@ -40,5 +52,8 @@ __all__ = [
     "identify",
     "offer_in_sandbox",
     "offers_for",
+    "price_list",
+    "request_increase",
     "use_of",
+    "waiting_increases",
 ]

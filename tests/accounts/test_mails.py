@@ -19,6 +19,9 @@ from pytest_django import Settings
 from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
+from billing.services import TierStanding
+from gateway.models import InferenceModel, LimitRequest
+from gateway.rates import Limits
 from tests.accounts.people import make_person
 from tests.factories import NOON, make_team
 
@@ -37,7 +40,11 @@ NEVER_SENT = {
     "mfa/email/webauthn_removed",
 }
 # To addresses of which nobody knows which account they are of.
-ABOUT_NO_ACCOUNT = {"account/email/unknown_account", "accounts/email/invitation"}
+ABOUT_NO_ACCOUNT = {
+    "account/email/unknown_account",
+    "accounts/email/invitation",
+    "gateway/email/limit_request",  # To support.
+}
 
 
 def mails_in(folder: Path) -> set[str]:
@@ -53,7 +60,8 @@ def test_each_mail_that_allauth_can_send_is_ours_and_none_is_left_that_nobody_se
 
     assert of_allauth - NEVER_SENT <= OURS
     assert not NEVER_SENT & OURS
-    sources = "".join(path.read_text() for path in (console.BASE_DIR / "accounts").rglob("*.py"))
+    folders = [console.BASE_DIR / app for app in ("accounts", "api_keys", "gateway")]
+    sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     for name in OURS - of_allauth:
         assert Path(name).name in sources, name
 
@@ -85,6 +93,15 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
         "days": 7,
         "membership": Membership(team=team, user=person),
         "link": f"{console.PUBLIC_URL}/invitation/",
+        "limit_request": LimitRequest(
+            team=team,
+            model=InferenceModel(name="atlas"),
+            requests_per_second=300,
+            reason="More & more people come.",
+        ),
+        "limits": Limits(requests_per_second=150),
+        "standing": TierStanding(paid_ticks=0, least_tier=0),
+        "grant_url": f"{console.PUBLIC_URL}/grant/",
     }
 
 

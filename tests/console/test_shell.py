@@ -57,7 +57,8 @@ def test_an_admin_finds_every_page_and_the_balance(client: Client) -> None:
     html = client.get(home_of(team)).content.decode()
 
     assert sidebar(html) == [
-        "Home", "API keys", "Usage", "Audit log", "Billing", "Members", "Settings",
+        "Home", "API keys", "Models", "Rate limits", "Usage", "Audit log", "Billing", "Members",
+        "Settings",
     ]  # fmt: skip
     assert "<span>Available</span> <output>$0.00</output>" in html
 
@@ -68,7 +69,9 @@ def test_a_member_finds_only_what_they_may_open(client: Client) -> None:
 
     html = client.get(home_of(team)).content.decode()
 
-    assert sidebar(html) == ["Home", "API keys", "Members", "Settings"]
+    assert sidebar(html) == [
+        "Home", "API keys", "Models", "Rate limits", "Members", "Settings",
+    ]  # fmt: skip
     assert "<span>Available</span>" not in html
 
 
@@ -78,13 +81,17 @@ def test_a_single_permission_adds_its_page(client: Client) -> None:
 
     html = client.get(home_of(team)).content.decode()
 
-    assert sidebar(html) == ["Home", "API keys", "Audit log", "Members", "Settings"]
+    assert sidebar(html) == [
+        "Home", "API keys", "Models", "Rate limits", "Audit log", "Members", "Settings",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("url_name", "label"),
     [
         ("billing:invoices", "Billing"),
+        ("gateway:models", "Models"),
+        ("gateway:rate_limits", "Rate limits"),
         ("home", "Home"),
         ("accounts_team:members", "Members"),
         ("accounts_team:settings", "Settings"),

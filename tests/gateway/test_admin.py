@@ -1,12 +1,15 @@
 """The price list in the hands of staff: what they change is written down, and kept in bounds."""
 
+import html
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEvent
-from gateway.models import Cluster, Deployment, InferenceModel
+from gateway.models import Cluster, Deployment, InferenceModel, TeamLimit
 from tests.accounts.people import make_person
+from tests.factories import make_team
 from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
@@ -106,3 +109,47 @@ def test_a_price_that_the_books_could_not_hold_is_refused(staff: Client) -> None
 
     assert "less than or equal to 1000000000" in answer.content.decode()
     assert not InferenceModel.objects.exists()
+
+
+def test_limits_by_tier_are_numbers_with_commas_and_no_more_than_there_are_tiers(
+    staff: Client,
+) -> None:
+    url = reverse("admin:gateway_inferencemodel_add")
+
+    wrong = MODEL | {"requests_per_second": "1,2,3,4,5,6", "tokens_per_minute": "0"}
+    refused = html.unescape(staff.post(url, wrong | deployments()).content.decode())
+    right = MODEL | {"requests_per_second": "37, 50, 75", "tokens_per_minute": ""}
+    staff.post(url, right | deployments())
+
+    assert "Requests per second: there are 5 tiers, so there can be 5 numbers." in refused
+    assert "Item 1 in the array did not validate" in refused
+    model = InferenceModel.objects.get()
+    assert (model.requests_per_second, model.tokens_per_minute) == ([37, 50, 75], [])
+
+
+def test_what_is_agreed_with_a_team_is_in_the_teams_own_log(staff: Client) -> None:
+    team = make_team("Larkspur")
+    model = InferenceModel.objects.create(
+        name="atlas",
+        context_length=8192,
+        max_output_tokens=1024,
+        **{name: int(price) for name, price in PRICES.items()},
+    )
+    form = {"team": str(team.pk), "model": str(model.pk), "requests_per_second": "300"}
+
+    staff.post(reverse("admin:gateway_teamlimit_add"), form)
+    limit = TeamLimit.of(team).get()
+    change = reverse("admin:gateway_teamlimit_change", args=[limit.pk])
+    staff.post(change, form | {"requests_per_second": "400"})
+    staff.post(reverse("admin:gateway_teamlimit_delete", args=[limit.pk]), {"post": "yes"})
+
+    kept = AuditEvent.of(team).filter(target_type="team limit").order_by("id")
+    assert [(event.operation, event.actor_kind) for event in kept] == [
+        ("CreateTeamLimit", "staff"),
+        ("ChangeTeamLimit", "staff"),
+        ("DeleteTeamLimit", "staff"),
+    ]
+    assert kept[1].description == "Changed the team limit atlas for Larkspur"
+    assert kept[1].before == {"requests_per_second": "300"}
+    assert kept[1].after == {"requests_per_second": "400"}
+    assert not TeamLimit.of(team).exists()
