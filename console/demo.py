@@ -7,7 +7,7 @@ of the audit log belongs to something that was done.
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,7 +22,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts import services as accounts
-from accounts.actors import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor, ActorKind
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 from api_keys import services as api_keys
@@ -49,6 +49,24 @@ MODELS: Final[tuple[tuple[str, int, str, str, str], ...]] = (
     ("grok-code-fast-1", 256_000, "0.20", "0.02", "1.50"),
     ("grok-3-mini", 131_072, "0.30", "0.075", "0.50"),
 )
+# Requests per second and tokens per minute by tier, likewise; a model without is not limited.
+OF_LARGE: Final = (
+    (150, 172, 208, 312, 500),
+    (50_000_000, 53_000_000, 60_000_000, 74_000_000, 100_000_000),
+)
+OF_OTHERS: Final = (
+    (37, 50, 75, 125, 208),
+    (10_000_000, 15_000_000, 25_000_000, 45_000_000, 85_000_000),
+)
+LIMITS: Final = {
+    "grok-4.7": OF_LARGE,
+    "grok-4.6": OF_LARGE,
+    "grok-4.5": OF_LARGE,
+    "grok-4.3": OF_OTHERS,
+    "grok-build-0.1": OF_OTHERS,
+    "grok-4-1-fast": OF_OTHERS,
+    "grok-code-fast-1": OF_OTHERS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,14 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
     for day, usd in ((0, 100), (24, 100), (49, 100), (74, 250)):
         _buy(larkspur, people["alice"], usd, key=day, now=start + timedelta(days=day, hours=9))
     _buy(juniper, people["charlie"], 25, key=60, now=start + timedelta(days=60))
+    gateway.agree(
+        team=larkspur,
+        actor=replace(_acting(people["sam"]), kind=ActorKind.STAFF),
+        model_name="grok-4.6",
+        requests_per_second=400,
+        tokens_per_minute=None,
+        now=start + timedelta(days=75),
+    )
     with transaction.atomic():
         # Once it has keys it has lived: only the file was lost, or the key deleted.
         if api_keys.names(larkspur):
@@ -219,6 +245,7 @@ def _list_models(now: datetime) -> None:
     """Put the price list up: one USD per million tokens is 10,000 ticks per token."""
     for name, context_length, *usd in MODELS:
         prompt, cached, completion = (int(Decimal(price) * 10_000) for price in usd)
+        requests_per_second, tokens_per_minute = LIMITS.get(name, ((), ()))
         gateway.offer_in_sandbox(
             name=name,
             context_length=context_length,
@@ -231,6 +258,8 @@ def _list_models(now: datetime) -> None:
                 BillingItem.REASONING: completion,
             },
             clusters=CLUSTERS,
+            requests_per_second=requests_per_second,
+            tokens_per_minute=tokens_per_minute,
             now=now,
         )
 

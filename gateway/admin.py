@@ -3,17 +3,20 @@
 from dataclasses import replace
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.utils import timezone
 
-from accounts.actors import ActorKind
+from accounts import services as accounts
+from accounts.actors import Actor, ActorKind
 from accounts.admin import ReadOnlyAdmin
 from accounts.scoping import TeamOwned
 from accounts.web import actor_of
 from audit import services as audit
+from gateway import services as gateway
 from gateway.models import Cluster, Deployment, InferenceModel, LimitRequest, TeamLimit
 
 
@@ -61,6 +64,10 @@ class AuditedAdmin(admin.ModelAdmin[Any]):
             self.delete_model(request, row)
 
 
+def _staff(request: HttpRequest) -> Actor:
+    return replace(actor_of(request), kind=ActorKind.STAFF)
+
+
 def _facts(row: Model) -> dict[str, Any]:
     return {
         field.name: str(field.value_from_object(row))
@@ -80,7 +87,7 @@ def _record(
     past = {"Change": "Changed", "Create": "Created", "Delete": "Deleted"}[verb]
     audit.record(
         team=row.team if isinstance(row, TeamOwned) else None,
-        actor=replace(actor_of(request), kind=ActorKind.STAFF),
+        actor=_staff(request),
         operation=f"{verb}{type(row).__name__}",
         description=f"{past} the {name} {row}",
         target_type=str(name),
@@ -124,6 +131,33 @@ class TeamLimitAdmin(AuditedAdmin):
     search_fields = ("=team__id", "team__name", "model__name")
     ordering = ("team__name", "model__name", "pk")
     raw_id_fields = ("team",)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except accounts.TeamClosedError as error:
+            messages.error(request, str(error))
+            return redirect(request.path)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002
+        return ("team", "model") if obj else ()
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: TeamLimit,
+        form: ModelForm[Any],
+        change: bool,  # noqa: ARG002, FBT001 -- Django calls it so
+    ) -> None:
+        made = gateway.agree(
+            team=obj.team,
+            actor=_staff(request),
+            model_name=obj.model.name,
+            requests_per_second=form.cleaned_data["requests_per_second"],
+            tokens_per_minute=form.cleaned_data["tokens_per_minute"],
+            now=timezone.now(),
+        )
+        obj.pk = made.pk
 
 
 @admin.register(LimitRequest)

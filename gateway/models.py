@@ -172,6 +172,11 @@ class TeamLimit(TeamOwned):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "model"], name="team_limit_once_per_model"),
+            models.CheckConstraint(
+                condition=Q(requests_per_second__isnull=False) | Q(tokens_per_minute__isnull=False),
+                name="team_limit_is_a_limit",
+                violation_error_message="Write one of the two numbers, or delete the team limit.",
+            ),
         ]
 
     def __str__(self) -> str:

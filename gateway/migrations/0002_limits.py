@@ -83,7 +83,10 @@ class Migration(migrations.Migration):
                 ('team', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.team')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('team', 'model'), name='team_limit_once_per_model')],
+                'constraints': [
+                    models.UniqueConstraint(fields=('team', 'model'), name='team_limit_once_per_model'),
+                    models.CheckConstraint(condition=models.Q(('requests_per_second__isnull', False), ('tokens_per_minute__isnull', False), _connector='OR'), name='team_limit_is_a_limit', violation_error_message='Write one of the two numbers, or delete the team limit.'),
+                ],
             },
             managers=[
                 ('across_teams', django.db.models.manager.Manager()),

@@ -8,6 +8,7 @@ from gateway.services.admission import (
     check_usable,
     identify,
 )
+from gateway.services.agreements import agree
 from gateway.services.catalog import (
     Catalog,
     Offer,
@@ -45,6 +46,7 @@ __all__ = [
     "Target",
     "TooManyIncreasesError",
     "Use",
+    "agree",
     "catalog",
     "check_usable",
     "clear",

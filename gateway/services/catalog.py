@@ -98,6 +98,8 @@ def offer_in_sandbox(
     max_output_tokens: int,
     prices: Prices,
     clusters: Sequence[str],
+    requests_per_second: Sequence[int] = (),
+    tokens_per_minute: Sequence[int] = (),
     now: datetime,
 ) -> None:
     """Put a model on the price list, answered by the sandbox. One of that name is left alone."""
@@ -107,6 +109,8 @@ def offer_in_sandbox(
             "owned_by": "sandbox",
             "context_length": context_length,
             "max_output_tokens": max_output_tokens,
+            "requests_per_second": list(requests_per_second),
+            "tokens_per_minute": list(tokens_per_minute),
             "created_at": now,
             **{f"{item}_price": prices.get(item, 0) for item in BillingItem},
         },

@@ -5,7 +5,9 @@ import html
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import Team
 from audit.models import AuditEvent
 from gateway.models import Cluster, Deployment, InferenceModel, TeamLimit
 from tests.accounts.people import make_person
@@ -140,16 +142,35 @@ def test_what_is_agreed_with_a_team_is_in_the_teams_own_log(staff: Client) -> No
     staff.post(reverse("admin:gateway_teamlimit_add"), form)
     limit = TeamLimit.of(team).get()
     change = reverse("admin:gateway_teamlimit_change", args=[limit.pk])
-    staff.post(change, form | {"requests_per_second": "400"})
+    staff.post(change, {"requests_per_second": "400"})
+    nothing = staff.post(change, {"requests_per_second": ""}).content.decode()
     staff.post(reverse("admin:gateway_teamlimit_delete", args=[limit.pk]), {"post": "yes"})
 
-    kept = AuditEvent.of(team).filter(target_type="team limit").order_by("id")
+    assert "Write one of the two numbers, or delete the team limit." in nothing
+    kept = AuditEvent.of(team).order_by("id")
     assert [(event.operation, event.actor_kind) for event in kept] == [
-        ("CreateTeamLimit", "staff"),
-        ("ChangeTeamLimit", "staff"),
+        ("AgreeOnLimits", "staff"),
+        ("AgreeOnLimits", "staff"),
         ("DeleteTeamLimit", "staff"),
     ]
-    assert kept[1].description == "Changed the team limit atlas for Larkspur"
-    assert kept[1].before == {"requests_per_second": "300"}
-    assert kept[1].after == {"requests_per_second": "400"}
+    assert kept[1].description == "Agreed on limits of atlas for Larkspur"
+    assert kept[1].before == {"requests_per_second": 300, "tokens_per_minute": None}
+    assert kept[1].after == {"requests_per_second": 400, "tokens_per_minute": None}
+    assert not TeamLimit.of(team).exists()
+
+
+def test_limits_of_a_team_that_was_deleted_are_refused_in_words(staff: Client) -> None:
+    team = make_team("Larkspur")
+    model = InferenceModel.objects.create(
+        name="atlas",
+        context_length=8192,
+        max_output_tokens=1024,
+        **{name: int(price) for name, price in PRICES.items()},
+    )
+    Team.objects.filter(pk=team.pk).update(closed_at=timezone.now())
+    form = {"team": str(team.pk), "model": str(model.pk), "requests_per_second": "300"}
+
+    answer = staff.post(reverse("admin:gateway_teamlimit_add"), form, follow=True)
+
+    assert "The team Larkspur was deleted." in answer.content.decode()
     assert not TeamLimit.of(team).exists()
