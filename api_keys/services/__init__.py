@@ -9,7 +9,7 @@ from api_keys.rules import (
     networks_allow,
     python_example,
 )
-from api_keys.secrets import digest_of
+from api_keys.secrets import digest_of, hide
 from api_keys.services.addresses import addresses_of, look_up_countries, prune_addresses
 from api_keys.services.github import BadSignatureError, KeysUnavailableError
 from api_keys.services.github import verify as verify_github
@@ -90,6 +90,7 @@ __all__ = [
     "end_secret",
     "find",
     "forget",
+    "hide",
     "known_to",
     "leaks_of",
     "living",

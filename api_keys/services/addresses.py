@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 
-from accounts.models import Team
 from accounts.places import country_of
 from api_keys.models import ApiKey, KeyAddress
 from api_keys.services.notices import mail_owner, mails_new_countries
@@ -102,8 +101,3 @@ def prune_addresses(*, now: datetime) -> None:
     KeyAddress.across_teams.filter(last_used_at__lt=now - REMEMBERED_FOR).exclude(
         Q(pk=Subquery(last)) & Q(key__deleted_at=None)
     ).delete()
-
-
-def forget_addresses(team: Team) -> None:
-    """Delete where the keys of an erased person's own team were used from."""
-    KeyAddress.of(team).delete()

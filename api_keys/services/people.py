@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from accounts.models import Team, User
-from api_keys.models import ApiKey
+from api_keys.models import ApiKey, KeyAddress, KeyLeak
 from api_keys.services.keys import disable, record
 
 
@@ -48,6 +48,8 @@ def forget(team: Team) -> None:
     The keys are deleted already; their ids go on naming them in usage.
     """
     ApiKey.of(team).update(name="Deleted key", last_used_ip=None)
+    KeyAddress.of(team).delete()
+    KeyLeak.of(team).delete()
 
 
 def owned_by(user: User) -> list[dict[str, Any]]:

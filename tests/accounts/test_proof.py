@@ -44,6 +44,7 @@ def test_these_pages_ask_and_no_others() -> None:
         "accounts_team:settings_delete",
         "accounts_team:settings_mfa",
         "admin:accounts_user_delete_account",
+        "admin:api_keys_apikey_report_leak",
         "api_keys:create",
         "api_keys:edit",
         "api_keys:rotate",
