@@ -19,6 +19,7 @@ from pytest_django import Settings
 from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
+from api_keys.models import ApiKey, KeyAddress, KeyLeak
 from billing.services import TierStanding
 from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
@@ -45,6 +46,8 @@ ABOUT_NO_ACCOUNT = {
     "accounts/email/invitation",
     "gateway/email/limit_request",  # To support.
 }
+# Where a secret was found is told, and nobody is led there.
+FOUND_AT = "https://github.com/larkspur/site/blob/main/settings.py"
 
 
 def mails_in(folder: Path) -> set[str]:
@@ -102,6 +105,12 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
         "limits": Limits(requests_per_second=150),
         "standing": TierStanding(paid_ticks=0, least_tier=0),
         "grant_url": f"{console.PUBLIC_URL}/grant/",
+        "key": ApiKey(team=team, name="Bot & Co", redacted="ck-…4f9a", expires_at=NOON),
+        "leak": KeyLeak(
+            redacted="ck-…4f9a", reporter="github", source="commit", url=FOUND_AT, reported_at=NOON
+        ),
+        "is_blocked": True,
+        "address": KeyAddress(ip="203.0.113.7", country="Germany", first_used_at=NOON),
     }
 
 
@@ -148,7 +157,9 @@ def test_every_mail_is_whole_in_text_and_html_and_says_which_account(
         assert "{{" not in body
         # Each link leads to us, whatever host the request named.
         assert "evil.example" not in body
-        assert {*re.findall(r"https?://[^/\s\"<]+", body)} == {settings.PUBLIC_URL}
+        assert f'href="{FOUND_AT}' not in body
+        led = body.replace(FOUND_AT, "")
+        assert {*re.findall(r"https?://[^/\s\"<]+", led)} == {settings.PUBLIC_URL}
     assert "GAP" not in subject
     # What is text is not in markup.
     for plain in (subject, text):

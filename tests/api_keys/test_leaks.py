@@ -466,7 +466,7 @@ def test_forgeries_change_nothing(client: Client, scanner: Scanner) -> None:
 
     for answer in answers:
         assert answer.status_code == 400
-        assert set(json.loads(answer.content)) == {"error"}
+        assert set(answer.json()) == {"error"}  # type: ignore[attr-defined]
     assert not stored(created).blocked_at
     assert post(client, body, scanner.id, good).status_code == 200
 
