@@ -37,7 +37,7 @@ class Country:
 
 def addresses_of(key: ApiKey) -> list[Country]:
     """Say which countries a key was used from, the latest first, however many addresses."""
-    rows = KeyAddress.of(key.team).filter(key=key).alias(name=Coalesce("country", Value("")))
+    rows = KeyAddress.of(key.team).filter(key=key).annotate(name=Coalesce("country", Value("")))
     sums = rows.values("name").annotate(
         count=Count("pk"), first_used_at=Min("first_used_at"), last_used_at=Max("last_used_at")
     )
