@@ -28,6 +28,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
 from api_keys.models import ApiKey
+from api_keys.services import EVERYTHING, Terms
 from billing import services as billing
 from billing.models import Charge, CreditGrant, Hold
 from billing.rules import BillingItem
@@ -204,6 +205,9 @@ class World:
         self.model("fifty", near, says="ok?tokens=5&wait=0.2", prices=ONLY_TOKENS)
         self.model("fifty-gated", near, says="gated?tokens=5", prices=ONLY_TOKENS)
         self.model("fifty-no-usage", near, says="no-usage?tokens=5", prices=ONLY_TOKENS)
+        tiered = self.model("tiered", near, says="ok?tokens=5", prices=ONLY_TOKENS)
+        tiered.requests_per_second = [1, 1, 500]
+        tiered.save()
 
     def cluster(self, name: str, base_url: str) -> Cluster:
         return Cluster.objects.create(
@@ -223,7 +227,9 @@ class World:
         Deployment.objects.create(model=model, cluster=cluster, upstream_name=says)
         return model
 
-    def caller(self, *, ticks: int = 10**9, base_url: str = "") -> Caller:
+    def caller(
+        self, *, ticks: int = 10**9, base_url: str = "", terms: Terms = EVERYTHING
+    ) -> Caller:
         """Make a team with a key and, unless `ticks` is 0, with credits."""
         team = make_team()
         if ticks:
@@ -231,7 +237,7 @@ class World:
         # One for all: to make a person is to hash a password.
         owner = User.objects.first() or make_user()
         made = api_keys.create(
-            team=team, actor=SYSTEM, owner=owner, name="Tests", now=timezone.now()
+            team=team, actor=SYSTEM, owner=owner, name="Tests", terms=terms, now=timezone.now()
         )
         return Caller(base_url or self.base_url, made.secret, made.key)
 
