@@ -34,6 +34,7 @@ class IncreaseForm(forms.Form):
 
     model = forms.ChoiceField(
         label="Model",
+        widget=forms.Select(attrs={"autofocus": True}),
         error_messages={"invalid_choice": "This model is not on the price list any more."},
     )
     requests_per_second = WholeNumber(label="Requests per second", most=MOST_REQUESTS)

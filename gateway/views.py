@@ -43,7 +43,7 @@ def models(request: TeamRequest) -> HttpResponse:
         "listed": [item for item in listed if not chosen or chosen in item.clusters],
         "clusters": clusters,
         "chosen": chosen,
-        "columns": ("Prompt", "Cached prompt", "Image prompt", "Completion", "Reasoning"),
+        "columns": ("Prompt", "Cached", "Image", "Completion", "Reasoning"),
     }
     return render_page(request, "gateway/models.html", context)
 

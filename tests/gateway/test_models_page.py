@@ -89,7 +89,7 @@ def test_every_member_reads_what_each_model_costs_and_takes(client: Client, team
 
     assert rows(client, team) == {
         "atlas": [
-            "500,000", "8,192", "$2.00", "$0.075", "$2.00", "$6.00", "$0.00", "Any", "Any",
+            "500,000", "8,192", "$2.00", "$0.075", "$2.00", "$6.00", "$0.00", "No limit", "No limit",
             "near, far",
         ]
     }  # fmt: skip
@@ -144,12 +144,12 @@ def test_limits_are_the_teams_own(client: Client, team: Team) -> None:
     assert at_first == {
         "atlas": ["7", "1,000,000"],
         "boreas": ["10", "1,000,000"],
-        "ceres": ["Any", "Any"],
+        "ceres": ["No limit", "No limit"],
     }
     assert later == {
         "atlas": ["7", "2,000,000"],
         "boreas": ["20", "2,000,000"],
-        "ceres": ["Any", "Any"],
+        "ceres": ["No limit", "No limit"],
     }
 
 
