@@ -13,8 +13,9 @@ CHECKSUM_LENGTH: Final = 6  # What 32 bits take in base 62.
 SECRET_LENGTH: Final = RANDOM_LENGTH + CHECKSUM_LENGTH
 # How much of the end people may see, to tell secrets apart.
 SHOWN_LENGTH: Final = 4
-# What can hardly be anything else, whatever stands before and even if some of it was cut off.
-_HIDDEN: Final = re.compile(r"-[0-9A-Za-z]{56,}([0-9A-Za-z]{4})")
+# What is as long can hardly be anything but a secret, of which some may have been cut off, or the
+# digest of one. A commit of git is shorter.
+_HIDDEN: Final = re.compile(r"[0-9A-Za-z]{56,}([0-9A-Za-z]{4})")
 
 
 def new_secret(prefix: str) -> str:
@@ -45,8 +46,8 @@ def redact(secret: str, prefix: str) -> str:
 
 
 def hide(text: str) -> str:
-    """Redact each secret in a text that others wrote."""
-    return _HIDDEN.sub(r"-…\1", text)
+    """Redact each secret, and each digest of one, in a text that others wrote."""
+    return _HIDDEN.sub(r"…\1", text)
 
 
 def digest_of(secret: str) -> str:
