@@ -1,13 +1,8 @@
 """What the logs tell, and that nothing which opens something can be read from them."""
 
 import logging
-import logging.config
-from collections.abc import Iterator
-from io import StringIO
-from typing import Any, cast
 
 import pytest
-from django.conf import settings
 from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
@@ -15,6 +10,7 @@ from django.urls import reverse
 from api_keys.secrets import digest_of, new_secret
 from tests.clients import Browser
 from tests.factories import make_user
+from tests.logs import written
 
 SECRET = "MQ-0secret0in0a0link0"
 LINKS = [
@@ -54,44 +50,30 @@ def test_what_else_is_asked_for_can_be_read(
     assert caplog.messages == ["Not Found: /accounts/password/reset/nowhere/"]
 
 
-@pytest.fixture
-def written() -> Iterator[StringIO]:
-    """Collect what is logged, in the form in which the console writes it to standard error."""
-    lines = cast(dict[str, Any], settings.LOGGING["formatters"])["line"]
-    made = logging.config.DictConfigurator({"version": 1}).configure_formatter(dict(lines))
-    stream = StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(made)
-    logging.getLogger().addHandler(handler)
-    yield stream
-    logging.getLogger().removeHandler(handler)
-
-
 @pytest.mark.django_db
-def test_no_secret_of_a_key_comes_into_the_logs_from_an_address(
-    client: Client, written: StringIO
-) -> None:
+def test_no_secret_of_a_key_comes_into_the_logs_from_an_address(client: Client) -> None:
     secret = new_secret("ck")
 
-    client.get(f"/v2/{secret}/")
-    client.get(f"/nowhere/{secret[3:]}?key={secret}")
-    client.put(f"/healthz?{secret}")
+    with written() as log:
+        client.get(f"/v2/{secret}/")
+        client.get(f"/nowhere/{secret[3:]}?key={secret}")
+        client.put(f"/healthz?{secret}")
 
-    assert f"Not Found: /v2/ck-…{secret[-4:]}/" in written.getvalue()
-    assert secret[3:20] not in written.getvalue()
+    assert f"Not Found: /v2/ck-…{secret[-4:]}/" in log.getvalue()
+    assert secret[3:20] not in log.getvalue()
 
 
 @pytest.mark.django_db
-def test_neither_secret_nor_digest_comes_into_the_logs_from_a_traceback(written: StringIO) -> None:
+def test_neither_secret_nor_digest_comes_into_the_logs_from_a_traceback() -> None:
     secret = new_secret("ck")
     digest = digest_of(secret)
-    with connection.cursor() as cursor:
+    with written() as log, connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE refused (digest text CHECK (digest = ''))")
         try:
             cursor.execute("INSERT INTO refused VALUES (%s)", [digest])
         except IntegrityError:
             logging.getLogger("gateway").exception("It failed for %s", secret)
 
-    assert "Failing row contains (…" in written.getvalue()
-    assert digest not in written.getvalue()
-    assert secret not in written.getvalue()
+    assert "Failing row contains (…" in log.getvalue()
+    assert digest not in log.getvalue()
+    assert secret not in log.getvalue()
