@@ -1,17 +1,25 @@
 """The price list in the hands of staff: what they change is written down, and kept in bounds."""
 
 import html
+import re
+from uuid import uuid4
 
 import pytest
+from django.conf import settings
+from django.core import mail
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.actors import Actor
 from accounts.models import Team
 from audit.models import AuditEvent
+from gateway import services as gateway
 from gateway.models import Cluster, Deployment, InferenceModel, TeamLimit
+from gateway.rates import Limits
 from tests.accounts.people import make_person
-from tests.factories import make_team
+from tests.factories import make_admin, make_team
+from tests.gateway.test_models_page import list_model
 from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db
@@ -131,12 +139,7 @@ def test_limits_by_tier_are_numbers_with_commas_and_no_more_than_there_are_tiers
 
 def test_what_is_agreed_with_a_team_is_in_the_teams_own_log(staff: Client) -> None:
     team = make_team("Larkspur")
-    model = InferenceModel.objects.create(
-        name="atlas",
-        context_length=8192,
-        max_output_tokens=1024,
-        **{name: int(price) for name, price in PRICES.items()},
-    )
+    model = list_model("atlas", "near")
     form = {"team": str(team.pk), "model": str(model.pk), "requests_per_second": "300"}
 
     staff.post(reverse("admin:gateway_teamlimit_add"), form)
@@ -159,14 +162,34 @@ def test_what_is_agreed_with_a_team_is_in_the_teams_own_log(staff: Client) -> No
     assert not TeamLimit.of(team).exists()
 
 
+def test_the_form_for_a_team_limit_comes_filled_from_the_mail_that_asks_for_it(
+    staff: Client,
+) -> None:
+    team = make_team()
+    model = list_model("atlas", "near", tokens_per_minute=[1_000_000])
+    gateway.request_increase(
+        team=team,
+        actor=Actor.for_user(make_admin(team)),
+        model_name="atlas",
+        wanted=Limits(tokens_per_minute=9_000_000),
+        reason="The winter sale.",
+        idempotency_key=uuid4(),
+        now=timezone.now(),
+    )
+    [sent] = mail.outbox
+    [link] = re.findall(r"^http\S+/admin/\S+$", str(sent.body), re.MULTILINE)
+
+    form = staff.get(link.removeprefix(settings.PUBLIC_URL)).context["adminform"].form
+
+    assert form["team"].value() == str(team.pk)
+    assert form["model"].value() == str(model.pk)
+    assert not form["requests_per_second"].value()
+    assert form["tokens_per_minute"].value() == "9000000"
+
+
 def test_limits_of_a_team_that_was_deleted_are_refused_in_words(staff: Client) -> None:
     team = make_team("Larkspur")
-    model = InferenceModel.objects.create(
-        name="atlas",
-        context_length=8192,
-        max_output_tokens=1024,
-        **{name: int(price) for name, price in PRICES.items()},
-    )
+    model = list_model("atlas", "near")
     Team.objects.filter(pk=team.pk).update(closed_at=timezone.now())
     form = {"team": str(team.pk), "model": str(model.pk), "requests_per_second": "300"}
 
