@@ -186,7 +186,8 @@ class TeamLimit(TeamOwned):
 class LimitRequest(TeamOwned):
     """What a team asked support for: higher limits of one model. Written once, never changed.
 
-    Who asked is in the audit log; support answers with a TeamLimit, or by mail.
+    Who asked is in the audit log, and why is in the mail alone: people write what they like there.
+    Support answers with a TeamLimit, or by mail.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -194,7 +195,6 @@ class LimitRequest(TeamOwned):
     # Empty: the team is content with what it has.
     requests_per_second = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
-    reason = models.CharField(max_length=1000)
     asked_at = models.DateTimeField()
     # A form that is sent twice asks once.
     idempotency_key = models.UUIDField()

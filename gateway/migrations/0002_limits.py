@@ -40,7 +40,6 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('requests_per_second', models.PositiveIntegerField(blank=True, null=True)),
                 ('tokens_per_minute', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('reason', models.CharField(max_length=1000)),
                 ('asked_at', models.DateTimeField()),
                 ('idempotency_key', models.UUIDField()),
                 ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='gateway.inferencemodel')),

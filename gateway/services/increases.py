@@ -84,7 +84,6 @@ def request_increase(
         model=model,
         requests_per_second=wanted.requests_per_second,
         tokens_per_minute=wanted.tokens_per_minute,
-        reason=reason,
         asked_at=now,
         idempotency_key=idempotency_key,
     )
@@ -97,7 +96,7 @@ def request_increase(
         target_id=str(model.pk),
         target_label=model.name,
         before=_facts(limits, wanted),
-        after=_facts(wanted, wanted) | {"reason": reason},
+        after=_facts(wanted, wanted),
         is_change=False,  # Support will make one.
         now=now,
     )
@@ -108,6 +107,7 @@ def request_increase(
             "team": team,
             "actor": actor,
             "limit_request": made,
+            "reason": reason,
             "limits": limits,
             "standing": standing,
             "grant_url": _address_of_form(made, agreed),
