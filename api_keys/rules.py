@@ -212,7 +212,12 @@ def _tidy_network(word: str) -> str:
 
 def written(networks: Collection[str]) -> str:
     """Write networks for people, who know a single address without its prefix length."""
-    return ", ".join(network.removesuffix("/32").removesuffix("/128") for network in networks)
+    return ", ".join(_written(network) for network in networks)
+
+
+def _written(text: str) -> str:
+    network = _network(text)
+    return str(network.network_address) if network.num_addresses == 1 else text
 
 
 def _quoted(text: str) -> str:
