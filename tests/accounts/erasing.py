@@ -97,6 +97,14 @@ def live(person: User, client: Client) -> tuple[Team, Team]:
         team=own, actor=acting(person), owner=person, name=f"{NAME}'s laptop", now=NOON
     ).key
     api_keys.touch({(key.pk, PROGRAM_IP): NOON})
+    api_keys.report_leak(
+        key=key,
+        reporter=api_keys.Reporter.STAFF,
+        source=f"gist of {HANDLE}",
+        url="https://gist.example/Quillham",
+        actor=SYSTEM,
+        now=NOON,
+    )
     use(own, key.pk, PROGRAM_IP)
     trace_account(person, shared, boss)
     live_with_others(person)
