@@ -299,7 +299,7 @@ def test_a_batch_costs_the_same_queries_however_many_keys_and_limits_it_has(team
     assert queries(secrets[0]) == queries(*secrets)
 
 
-def test_one_teams_counts_are_not_anothers(team: Team, model: InferenceModel) -> None:
+def test_what_one_team_does_counts_for_no_other(team: Team, model: InferenceModel) -> None:
     other = make_funded_team(ticks=100_000)
     for each in (team, other):
         TeamLimit.across_teams.create(team=each, model=model, requests_per_second=1)
