@@ -28,6 +28,7 @@ from accounts.rules import Permission
 from api_keys import services as api_keys
 from billing import services as billing
 from billing.services import BillingItem, Card, GrantKind
+from console import demo_keys
 from gateway import services as gateway
 from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
@@ -342,7 +343,8 @@ def _live(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
     serve(now - timedelta(days=25), now, [(side_project, charlies.secret)])
-    return keys[PROGRAMS[0]].secret
+    by_name = {program.key: keys[program].key for program in PROGRAMS}
+    return demo_keys.limit(by_name, people, now=now)
 
 
 def _serve(
