@@ -340,6 +340,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Or, with DEBUG, Django writes each line once more in a form of its own.
+        "django": {"handlers": [], "level": "INFO"},
         # A filter holds for what is logged by this very name, so each is listed.
         "django.request": {"filters": ["no_secrets"]},
         "django.security.csrf": {"filters": ["no_secrets"]},

@@ -176,12 +176,12 @@ def test_an_admin_switches_the_mails_off_and_on_again(client: Browser) -> None:
 
     off = client.post(url, follow=True)
 
-    assert "Mail owners about new countries" in off.content.decode()
+    assert "Send these mails" in off.content.decode()
     use(key, LONDON, CALIFORNIA)
     assert look() == []
     client.post(url)  # A double click.
     on = client.post(url, {"mails_new_countries": "on"}, follow=True)
-    assert "Stop mails about new countries" in on.content.decode()
+    assert "Stop these mails" in on.content.decode()
     use(key, BONN)
     assert look() == ["Germany"]
     changes = audit.log(team).filter(operation="UpdateApiKeySettings")
@@ -205,7 +205,7 @@ def test_a_member_sees_the_switch_and_cannot_turn_it(client: Browser) -> None:
     page = client.get(reverse("api_keys:list", args=[team.pk])).content.decode()
 
     assert "is mailed when it is first used from a country" in page
-    assert "Stop mails about new countries" not in page
+    assert "Stop these mails" not in page
     assert client.post(reverse("api_keys:settings", args=[team.pk])).status_code == 403
 
 

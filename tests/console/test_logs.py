@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from api_keys.secrets import digest_of, new_secret
+from console.logs import Line
 from tests.clients import Browser
 from tests.factories import make_user
 from tests.logs import written
@@ -61,6 +62,15 @@ def test_no_secret_of_a_key_comes_into_the_logs_from_an_address(client: Client) 
 
     assert f"Not Found: /v2/ck-…{secret[-4:]}/" in log.getvalue()
     assert secret[3:20] not in log.getvalue()
+
+
+def test_nothing_is_written_past_that_form() -> None:
+    loggers = [logging.root, *map(logging.getLogger, logging.root.manager.loggerDict)]
+    handlers = {each for logger in loggers for each in logger.handlers if hasattr(each, "stream")}
+    ours = {each for each in handlers if not type(each).__module__.startswith("_pytest")}
+
+    assert len(ours) == 1
+    assert all(isinstance(each.formatter, Line) for each in ours)
 
 
 @pytest.mark.django_db
