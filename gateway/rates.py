@@ -98,8 +98,8 @@ class Window:
 
     @property
     def reset(self) -> int:
-        """How long it takes until nothing counts any more."""
-        return self.until_left(self.used)
+        """How long it takes until nothing counts any more, but for the rounding."""
+        return min(self.until_left(self.used), self._length)
 
     @property
     def entries(self) -> list[list[int]]:

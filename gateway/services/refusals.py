@@ -1,6 +1,6 @@
 """Why a request is not served, in the original's words where it has any."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -51,7 +51,7 @@ def blocked() -> RefusedError:
 
 def expired(key: KeyIdentity, at: datetime) -> RefusedError:
     return _denied(
-        f"The API key {key.redacted} expired on {written(at, 'j F Y, H:i')} UTC. "
+        f"The API key {key.redacted} expired on {written(at.astimezone(UTC), 'j F Y, H:i')} UTC. "
         f"You can change when it expires on {_page(key)}.",
         "key_expired",
     )

@@ -251,12 +251,11 @@ def test_every_answer_says_how_it_stands_with_the_tightest_limits(world: World) 
     assert limit_headers(whole) == {
         "x-ratelimit-limit-requests": "2",
         "x-ratelimit-remaining-requests": "1",
-        "x-ratelimit-reset-requests": whole.headers["x-ratelimit-reset-requests"],
+        "x-ratelimit-reset-requests": "1m0s",
         "x-ratelimit-limit-tokens": "1000",
         "x-ratelimit-remaining-tokens": str(reserved),
         "x-ratelimit-reset-tokens": "1m0s",
     }
-    assert whole.headers["x-ratelimit-reset-requests"] in {"1m0s", "1m1s"}
     assert stream.headers["x-ratelimit-remaining-requests"] == "0"
     assert stream.headers["x-ratelimit-remaining-tokens"] == str(reserved - TOKENS)
     assert refused.json["error"] == (
