@@ -1,6 +1,7 @@
 """The price list: what can be asked for, where, at what price and how often."""
 
 import re
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -79,7 +80,7 @@ def test_keys_can_be_limited_to_what_is_on_the_price_list(team: Team) -> None:
     list_model("runs-nowhere")
     list_model("withdrawn", "near", is_enabled=False)
 
-    answers = [names for _, names in models_asked.send(sender=Team, team=team)]
+    answers: list[Any] = [names for _, names in models_asked.send(sender=Team, team=team)]
 
     assert answers == [["atlas"]]
 
@@ -89,8 +90,8 @@ def test_every_member_reads_what_each_model_costs_and_takes(client: Client, team
 
     assert rows(client, team) == {
         "atlas": [
-            "500,000", "8,192", "$2.00", "$0.075", "$2.00", "$6.00", "$0.00", "No limit", "No limit",
-            "near, far",
+            "500,000", "8,192", "$2.00", "$0.075", "$2.00", "$6.00", "$0.00",
+            "No limit", "No limit", "near, far",
         ]
     }  # fmt: skip
 

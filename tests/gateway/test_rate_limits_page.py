@@ -75,6 +75,17 @@ def ask(client: Client, team: Team, **fields: str) -> Any:
     return client.post(address(team, "rate_limits_increase"), form)
 
 
+def give(team: Team, model_name: str, *, requests_per_second: int) -> None:
+    gateway.agree(
+        team=team,
+        actor=SYSTEM,
+        model_name=model_name,
+        requests_per_second=requests_per_second,
+        tokens_per_minute=None,
+        now=NOON,
+    )
+
+
 # --- The tier ---------------------------------------------------------------------------------
 
 
@@ -117,14 +128,7 @@ def test_each_model_shows_its_limits_and_what_the_next_tier_brings(
 ) -> None:
     list_model("boreas", "near", requests_per_second=[5])
     list_model("ceres", "near")
-    gateway.agree(
-        team=team,
-        actor=SYSTEM,
-        model_name="boreas",
-        requests_per_second=400,
-        tokens_per_minute=None,
-        now=NOON,
-    )
+    give(team, "boreas", requests_per_second=400)
 
     assert rows(alice.get(address(team))) == {
         "atlas": ["0 of 10", "20", "0 of 1,000,000", "2,000,000"],
@@ -163,8 +167,7 @@ def test_a_hundred_models_cost_as_many_queries_as_one(
         alice.get(address(team))
     for number in range(100):
         list_model(f"model-{number}", "near", **BY_TIER)
-        fields = {"requests_per_second": 7, "tokens_per_minute": None, "now": NOON}
-        gateway.agree(team=team, actor=SYSTEM, model_name=f"model-{number}", **fields)
+        give(team, f"model-{number}", requests_per_second=7)
         RateWindow.across_teams.create(team=team, subject=f"model:model-{number}")
 
     with django_assert_num_queries(len(few)):
@@ -300,14 +303,7 @@ def test_clicks_at_the_same_moment_ask_once(team: Team) -> None:
 def test_what_support_granted_is_not_told_as_asked_for_any_more(alice: Client, team: Team) -> None:
     ask(alice, team)
     waiting = words(alice.get(address(team)))
-    gateway.agree(
-        team=team,
-        actor=SYSTEM,
-        model_name="atlas",
-        requests_per_second=300,
-        tokens_per_minute=None,
-        now=NOON,
-    )
+    give(team, "atlas", requests_per_second=300)
 
     assert "Asked for 300 requests per second" in waiting
     assert "Asked for" not in words(alice.get(address(team)))
