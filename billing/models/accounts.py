@@ -1,9 +1,14 @@
 """A team's billing account and its months."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q, QuerySet
 
 from accounts.scoping import TeamDoor, TeamOwned
+
+
+def default_alert_percents() -> list[int]:
+    return [50, 80, 100]
 
 
 class BillingAccount(TeamOwned):
@@ -19,6 +24,12 @@ class BillingAccount(TeamOwned):
     hard_limit_ticks = models.BigIntegerField(default=0)
     # All that was ever paid, in purchases and invoices; it decides the tier and never goes down.
     paid_ticks = models.BigIntegerField(default=0)
+    # At how many percent of the spending limit somebody is told.
+    alert_percents = ArrayField(
+        models.PositiveSmallIntegerField(), default=default_alert_percents, blank=True
+    )
+    # The month in which a request was last refused because nothing was left.
+    refused_month = models.DateField(null=True, blank=True)
     # A tier that support gives, whatever was paid.
     least_tier = models.PositiveSmallIntegerField(default=0)
 
@@ -44,10 +55,11 @@ class BillingAccount(TeamOwned):
 
 
 class BillingCycle(TeamOwned):
-    """What one UTC calendar month has accrued to the team's invoice."""
+    """What one UTC calendar month has cost the team, and how much of that its invoice."""
 
     month = models.DateField()  # Its first day.
-    accrued_ticks = models.BigIntegerField(default=0)
+    charged_ticks = models.BigIntegerField(default=0)  # All of it.
+    accrued_ticks = models.BigIntegerField(default=0)  # What no credits have paid for.
 
     of = TeamDoor[QuerySet["BillingCycle"]]()
 
@@ -57,7 +69,36 @@ class BillingCycle(TeamOwned):
             models.CheckConstraint(
                 condition=Q(accrued_ticks__gte=0), name="billing_cycle_accrued_not_negative"
             ),
+            models.CheckConstraint(
+                condition=Q(charged_ticks__gte=models.F("accrued_ticks")),
+                name="billing_cycle_charged_covers_accrued",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.month:%B %Y}"
+
+
+class Notice(TeamOwned):
+    """Something that a team was told by mail. A row is what keeps it from being told twice."""
+
+    class Kind(models.TextChoices):
+        LIMIT = "limit", "Part of the spending limit is used"
+        REFUSED = "refused", "Requests are refused"
+
+    month = models.DateField()  # The first day of the cycle.
+    kind = models.CharField(max_length=10, choices=Kind)
+    number = models.PositiveSmallIntegerField(default=0)  # Of a limit: the percent.
+    sent_at = models.DateTimeField()
+
+    of = TeamDoor[QuerySet["Notice"]]()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "month", "kind", "number"], name="notice_once_per_cycle"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} in {self.month:%B %Y}"

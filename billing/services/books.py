@@ -82,7 +82,8 @@ class Books:
         self._charges: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
         self._drawn: defaultdict[UUID, int] = defaultdict(int)
-        self._accrued: defaultdict[UUID, int] = defaultdict(int)
+        # What each team's month has cost, and how much of that goes on its invoice.
+        self._spent: defaultdict[UUID, list[int]] = defaultdict(lambda: [0, 0])
         self._held: list[dict[str, Any]] = []
         # By how much each team's `held_ticks` changes.
         self._moved: defaultdict[UUID, int] = defaultdict(int)
@@ -171,6 +172,7 @@ class Books:
                 "is_estimated": settlement.is_estimated,
             }
         )
+        self._spent[team_id][0] += cost
         self._move(team_id, -hold.amount_ticks)
         self._count(hold.of(team_id), -1)
         # A grant that has expired since still pays for what it stood behind when it was held.
@@ -181,7 +183,7 @@ class Books:
             self._enter(settlement, ticks, grant_id=grant_id)
         if rest:
             account.accrued_ticks += rest
-            self._accrued[team_id] += rest
+            self._spent[team_id][1] += rest
             self._enter(settlement, rest, month=self._month)
 
     def _enter(
@@ -301,7 +303,12 @@ class Books:
             "drawn": _ticks(self._drawn),
             "holds": _rows(self._held),
             "moved": _ticks(self._moved),
-            "accrued": _ticks(self._accrued),
+            "spent": _rows(
+                [
+                    {"id": team_id, "charged": charged, "accrued": accrued}
+                    for team_id, (charged, accrued) in self._spent.items()
+                ]
+            ),
         }
         with connection.cursor() as cursor:
             cursor.execute(statements.WRITE, parameters)

@@ -174,6 +174,17 @@ CHECKS: Final = (
     ) e ON e.team_id = m.team_id AND e.month = m.month
     WHERE coalesce(m.accrued_ticks, 0) <> coalesce(e.ticks, 0)
     """,
+    """
+    SELECT coalesce(m.team_id, c.team_id), format('%s cost %s ticks, but its charges add up to %s',
+        to_char(coalesce(m.month, c.month), 'YYYY-MM'), coalesce(m.charged_ticks, 0),
+        coalesce(c.ticks, 0))
+    FROM billing_billingcycle m FULL JOIN (
+        SELECT team_id, date_trunc('month', charged_at AT TIME ZONE 'UTC')::date AS month,
+            sum(cost_ticks) AS ticks
+        FROM billing_charge GROUP BY 1, 2
+    ) c ON c.team_id = m.team_id AND c.month = m.month
+    WHERE coalesce(m.charged_ticks, 0) <> coalesce(c.ticks, 0)
+    """,
     # Purchases.
     """
     SELECT p.team_id, format('purchase %s is of %s cents and %s, but %s', p.id, p.amount_cents,

@@ -69,12 +69,13 @@ WITH charged AS (
     UPDATE billing_creditgrant AS credit SET remaining_ticks = remaining_ticks - drawn.ticks
     FROM jsonb_to_recordset(%(drawn)s) AS drawn (id uuid, ticks bigint)
     WHERE credit.id = drawn.id
-), accrued AS (
-    INSERT INTO billing_billingcycle AS cycle (month, team_id, accrued_ticks)
-    SELECT %(month)s, accrued.* FROM jsonb_to_recordset(%(accrued)s)
-        AS accrued (id uuid, ticks bigint)
-    ON CONFLICT (team_id, month)
-    DO UPDATE SET accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
+), spent AS (
+    INSERT INTO billing_billingcycle AS cycle (month, team_id, charged_ticks, accrued_ticks)
+    SELECT %(month)s, spent.* FROM jsonb_to_recordset(%(spent)s)
+        AS spent (id uuid, charged bigint, accrued bigint)
+    ON CONFLICT (team_id, month) DO UPDATE
+    SET charged_ticks = cycle.charged_ticks + excluded.charged_ticks,
+        accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks
 ), held AS (
     INSERT INTO billing_hold (state, created_at, id, team_id, api_key_id, model, tokens,
         amount_ticks, expires_at)

@@ -203,7 +203,10 @@ def test_an_admin_who_is_leaving_or_closed_does_not_count(absence: str) -> None:
 def test_debts_of_the_personal_team_come_first() -> None:
     person = make_person()
     BillingCycle.across_teams.create(
-        team=accounts.personal_team(person), month=NOON.date().replace(day=1), accrued_ticks=10**10
+        team=accounts.personal_team(person),
+        month=NOON.date().replace(day=1),
+        charged_ticks=10**10,
+        accrued_ticks=10**10,
     )
 
     with pytest.raises(BlockedError, match="is still to be invoiced"):

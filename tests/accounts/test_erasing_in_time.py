@@ -47,7 +47,10 @@ def test_an_account_with_a_debt_waits_and_does_not_keep_others_waiting(
     ask(person)
     ask(other, ASKED + timedelta(seconds=1))
     BillingCycle.across_teams.create(
-        team=accounts.personal_team(person), month=NOON.date().replace(day=1), accrued_ticks=9
+        team=accounts.personal_team(person),
+        month=NOON.date().replace(day=1),
+        charged_ticks=9,
+        accrued_ticks=9,
     )
 
     assert accounts.erase_due(now=DUE + timedelta(days=1)) == 1

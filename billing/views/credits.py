@@ -1,0 +1,133 @@
+"""The page of credits: what there is, buying more, and the spending limit."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.proof import proof_required
+from accounts.rules import Permission
+from accounts.web import TeamRequest, render_page, team_view
+from billing import services as billing
+from billing.forms import BuyForm, SpendingLimitForm
+from billing.models import Purchase
+from billing.rules import TICKS_PER_USD, cycle_of, months_later
+
+RECENT_ENTRIES: Final = 20
+# Who just paid sees the outcome. What was left open before that, the job finds out.
+RECONCILED_IN_PASSING: Final = 3
+# Below this the page says what happens at zero before it happens.
+LOW_TICKS: Final = 5 * TICKS_PER_USD
+# Between two parts of the balance's bar.
+GAP_PERCENT: Final = 0.4
+
+
+@team_view(Permission.BILLING_READ, operation="GetBilling")
+@require_safe
+def credits_page(request: TeamRequest) -> HttpResponse:
+    return _credits_page(request)
+
+
+@team_view(Permission.BILLING_WRITE, operation="BeginPurchase")
+@require_POST
+def buy(request: TeamRequest) -> HttpResponse:
+    """Begin a purchase and lead to its checkout. No money moves here."""
+    form = BuyForm(request.POST)
+    if form.is_valid():
+        try:
+            purchase = billing.begin(
+                team=request.team,
+                actor=request.actor,
+                amount_cents=form.cents,
+                idempotency_key=str(form.key),
+                now=timezone.now(),
+            )
+        except billing.PurchaseAmountError as error:
+            form.add_error("amount", str(error))
+        except billing.IdempotencyConflictError as error:
+            form.add_error(None, str(error))
+        else:
+            return to_checkout(purchase)
+    return _credits_page(request, buy_form=form)
+
+
+@team_view(Permission.BILLING_WRITE, operation="SetSpendingLimit")
+@proof_required
+@require_POST
+def spending_limit(request: TeamRequest) -> HttpResponse:
+    now = timezone.now()
+    form = SpendingLimitForm(request.POST, standing=billing.balance(request.team, now=now))
+    if form.is_valid():
+        try:
+            billing.set_spending_limit(
+                team=request.team, actor=request.actor, limit_ticks=form.ticks, now=now
+            )
+        except billing.SpendingLimitError as error:
+            form.add_error("limit", str(error))
+        else:
+            messages.success(request, "Spending limit changed. It is in force now.")
+            return to_credits(request)
+    return _credits_page(request, limit_form=form)
+
+
+def _credits_page(
+    request: TeamRequest,
+    *,
+    buy_form: BuyForm | None = None,
+    limit_form: SpendingLimitForm | None = None,
+) -> HttpResponse:
+    now = timezone.now()
+    billing.reconcile_all(team=request.team, at_most=RECONCILED_IN_PASSING, now=now)
+    standing = billing.balance(request.team, now=now)
+    context = {
+        "balance": standing,
+        "shares": _shares(standing),
+        "limit_percent": _limit_percent(standing),
+        "is_low": standing.available_ticks < LOW_TICKS,
+        "low_ticks": LOW_TICKS,
+        "grants": billing.standings(request.team, now=now),
+        "entries": billing.recent_entries(request.team, limit=RECENT_ENTRIES),
+        "month": cycle_of(now),
+        "resets_at": months_later(datetime.combine(cycle_of(now), datetime.min.time(), UTC), 1),
+        "may_write": Permission.BILLING_WRITE in request.membership.permissions,
+        "buy_form": buy_form or BuyForm(),
+        "limit_form": limit_form or SpendingLimitForm(standing=standing),
+        "expiry_months": settings.PREPAID_EXPIRY_MONTHS,
+    }
+    return render_page(request, "billing/credits.html", context)
+
+
+def _shares(standing: billing.Balance) -> dict[str, float]:
+    """Say how the parts of the balance share its bar, in percent, with a gap between two parts."""
+    total = standing.total_ticks
+    if not total:
+        return {}
+    parts = (standing.free_ticks, standing.prepaid_ticks, standing.invoice_left_ticks)
+    free, prepaid, invoice = (round(100 * part / total, 1) for part in parts)
+    before_invoice = round(100 - invoice, 1)
+    return {
+        "free": free,
+        "prepaid": prepaid,
+        "prepaid_from": free + GAP_PERCENT if free else 0,
+        "invoice": invoice,
+        "invoice_from": before_invoice + GAP_PERCENT if before_invoice else 0,
+    }
+
+
+def _limit_percent(standing: billing.Balance) -> int:
+    """Say how much of the spending limit is used; all, when staff lowered it under that."""
+    limit = standing.spending_limit_ticks
+    return min(100, 100 * standing.accrued_ticks // limit) if limit else 100
+
+
+def to_checkout(purchase: Purchase) -> HttpResponseRedirect:
+    return redirect("billing:checkout", purchase.team_id, purchase.pk)
+
+
+def to_credits(request: TeamRequest) -> HttpResponseRedirect:
+    return redirect("billing:credits", request.team.pk)
