@@ -236,6 +236,11 @@ class EditForm(TermsForm):
     ) -> None:
         super().__init__(data, models=models, user=user, now=now, key=key, auto_id="edit_%s")
         self.key = key
+        until = key.expires_at.astimezone(user.zone) if key.expires_at else None
+        if until and (until.hour, until.minute) != (23, 59):
+            day = _written(until.date())
+            words = f"On {day} it works until {until:%H:%M}, on another day to its end."
+            self.fields["expires_on"].help_text = words
 
 
 class RotateForm(forms.Form):

@@ -207,6 +207,7 @@ def test_a_key_is_made_with_the_terms_that_were_chosen(browser: Browser, team: T
         monthly_cap_ticks=255 * TICKS_PER_USD // 10,
     )
     event = audit.log(team).get(operation="CreateApiKey")
+    assert event.after
     assert event.after["monthly_cap_ticks"] == 255 * TICKS_PER_USD // 10
     assert event.after["networks"] == ["203.0.113.0/24", "198.51.100.8/32"]
 

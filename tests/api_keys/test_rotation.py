@@ -154,6 +154,7 @@ def test_an_old_secret_can_be_ended_early_once(made: api_keys.CreatedKey) -> Non
     assert (ended, again) == (True, False)
     assert RetiredSecret.of(made.key.team).get().expires_at == NOON + DAY / 2
     event = audit.log(made.key.team).get(operation="EndRetiredSecret")
+    assert event.before
     assert event.before["expires_at"] == (NOON + DAY).isoformat()
 
 
