@@ -4,8 +4,10 @@ Times are whole microseconds. A window that rolls has no edge at which twice as 
 a limit holds in every second and in every minute, wherever one starts to count.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Protocol
 
 SECOND: Final = 1_000_000
@@ -17,6 +19,7 @@ PARTS: Final = 600
 IN_FLIGHT_WAIT: Final = SECOND
 
 Entries = Sequence[Sequence[int]]  # [[moment, amount], ...], the oldest first.
+_moment = itemgetter(0)
 
 
 class Tiered(Protocol):
@@ -68,28 +71,25 @@ class Window:
         self._length = length
         self._part = -(-length // PARTS)
         # A clock that was set back by more than a minute must not keep anybody waiting for it.
-        known = [(at, amount) for at, amount in entries if at <= now + MINUTE]
+        entries = entries[: bisect_right(entries, now + MINUTE, key=_moment)]
         self._asked = now
         # Somebody may have looked at the clock after us and yet been here before us. What they
         # forgot cannot be counted any more, so it is their moment now.
-        self._now = max(now, known[-1][0] - self._part + 1) if known else now
-        self._entries = [(at, amount) for at, amount in known if at > self._now - length]
-        self.used = sum(amount for _, amount in self._entries)
+        self._now = max(now, entries[-1][0] - self._part + 1) if entries else now
+        self.entries = list(entries[bisect_right(entries, self._now - length, key=_moment) :])
+        self.used = sum(amount for _, amount in self.entries)
 
     def enter(self, amount: int) -> None:
         """Let so much in."""
         at = -(-self._now // self._part) * self._part
-        if self._entries and self._entries[-1][0] == at:
-            amount_then = self._entries.pop()[1]
-            self._entries.append((at, amount_then + amount))
-        else:
-            self._entries.append((at, amount))
+        so_far = self.entries.pop()[1] if self.entries and self.entries[-1][0] == at else 0
+        self.entries.append((at, so_far + amount))
         self.used += amount
 
     def until_left(self, amount: int) -> int:
         """Say how long it takes until so much of what was let in no longer counts."""
         end = self._asked
-        for at, entered in self._entries:
+        for at, entered in self.entries:
             if amount <= 0:
                 break
             amount -= entered
@@ -99,11 +99,8 @@ class Window:
     @property
     def reset(self) -> int:
         """How long it takes until nothing counts any more, but for the rounding."""
-        return min(self.until_left(self.used), self._length)
-
-    @property
-    def entries(self) -> list[list[int]]:
-        return [list(entry) for entry in self._entries]
+        newest = self.entries[-1][0] if self.entries else self._asked - self._length
+        return min(newest - self._asked, 0) + self._length
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +222,7 @@ class Log:
         """How many tokens the last minute had."""
         return self._tokens.used
 
-    def as_row(self) -> dict[str, list[list[int]]]:
+    def as_row(self) -> dict[str, Entries]:
         """Return what is to be kept."""
         return {
             "second": self._second.entries,

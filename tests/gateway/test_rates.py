@@ -11,6 +11,7 @@ from gateway.rates import (
     MINUTE,
     PARTS,
     SECOND,
+    Entries,
     Limits,
     Log,
     Need,
@@ -39,7 +40,7 @@ def let_in(length: int, limit: int, asked: list[int]) -> tuple[list[int], list[t
 
     Returns when somebody was let in, and when refused with which wait.
     """
-    entries: list[list[int]] = []
+    entries: Entries = []
     passed, refused = [], []
     for now in asked:
         window = Window(length, entries, now=now)
@@ -115,7 +116,7 @@ def test_the_limit_holds_across_the_edges_of_clock_seconds() -> None:
 
 
 def test_a_list_stays_short_however_much_it_stands_for() -> None:
-    entries: list[list[int]] = []
+    entries: Entries = []
     for now in range(START, START + 3 * SECOND, 500):
         window = Window(SECOND, entries, now=now)
         window.enter(1)
@@ -161,7 +162,7 @@ def test_tokens_of_many_at_once_never_pass_the_limit_and_of_one_at_a_time_use_it
     asked: list[tuple[float, Request]], limit: int
 ) -> None:
     limits = Limits(tokens_per_minute=limit)
-    rows: dict[str, list[list[int]]] = {}
+    rows: dict[str, Entries] = {}
     flying: list[tuple[int, Request]] = []
     used: list[tuple[int, int]] = []
     now, largest_alone = START, 0
