@@ -15,6 +15,8 @@ MINUTE: Final = 60 * SECOND
 # Moments are rounded up to this part of a window. So its list stays short, nothing is forgotten
 # too early, and what is refused was refused for something of the last window and this part.
 PARTS: Final = 600
+# What the original calls this limit.
+TOKENS_PER_MINUTE: Final = "Tokens per Minute"
 # What is in flight may be over at any moment; this is how soon it makes sense to ask again.
 IN_FLIGHT_WAIT: Final = SECOND
 
@@ -174,7 +176,7 @@ class Log:
                 wait = max(wait, IN_FLIGHT_WAIT)
                 if missing <= used:
                     wait = min(wait, self._tokens.until_left(missing))
-        return Trip("Tokens per Minute", used + in_flight, limit, wait)
+        return Trip(TOKENS_PER_MINUTE, used + in_flight, limit, wait)
 
     def let_in(self, limits: Limits) -> None:
         """Count a request."""

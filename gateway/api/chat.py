@@ -1,6 +1,7 @@
 """POST /v1/chat/completions: who asks, what for, and the answer in one piece or in many."""
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -17,9 +18,10 @@ from gateway import services as gateway
 from gateway.api import tokens
 from gateway.api.answers import invalid
 from gateway.api.exchange import Exchange
+from gateway.api.lane import Lane
 from gateway.api.stream import StreamedAnswer
 from gateway.rules import ChatRequest, InvalidRequestError, read_chat_request
-from gateway.services import Arrival, RefusedError
+from gateway.services import Admitted, Arrival, RateLimitedError, RefusedError
 
 # Anybody may make the gateway read so much.
 SMALL_BODY_BYTES: Final = 64 * 1024
@@ -33,8 +35,8 @@ async def chat_completions(request: Request) -> Response:
         # A large body is read for those with a key only.
         await lane.call(lambda _: usable_key(request, gateway.CHAT))
     chat, ip = await _read(request), address(request)
-    arrival = Arrival(request_id, secret, chat, ip, await tokens.of_prompt(chat))
-    exchange = Exchange(lane, state.upstreams, await lane.admit(arrival), chat, ip)
+    arrival = Arrival(request_id, secret, chat, ip, tokens.guess(chat))
+    exchange = Exchange(lane, state.upstreams, await _admitted(lane, arrival), chat, ip)
     if chat.is_stream:
         return StreamedAnswer(exchange, state.running)
     # A client that hangs up does not stop what it asked for, so neither does its request.
@@ -42,6 +44,19 @@ async def chat_completions(request: Request) -> Response:
     state.running.add(answering)
     answering.add_done_callback(state.running.discard)
     return await asyncio.shield(answering)
+
+
+async def _admitted(lane: Lane, arrival: Arrival) -> Admitted:
+    """Ask to be let in. Counting a prompt takes long, so only who was refused for a guess waits."""
+    try:
+        return await lane.admit(arrival)
+    except RateLimitedError as refused:
+        if not refused.is_about_tokens:
+            raise
+        counted = await tokens.of_prompt(arrival.chat)
+        if counted >= arrival.prompt_tokens:
+            raise
+        return await lane.admit(replace(arrival, prompt_tokens=counted))
 
 
 def bearer(request: Request) -> str:
@@ -68,9 +83,10 @@ def usable_key(request: Request, endpoint: str) -> KeyIdentity:
 
     It reads the database, so it is for the lane.
     """
-    now = timezone.now()
+    now, ip = timezone.now(), address(request)
     key = gateway.identify(bearer(request), now=now)
-    gateway.check_usable(key, endpoint=endpoint, ip=address(request), now=now)
+    gateway.check_usable(key, endpoint=endpoint, ip=ip, now=now)
+    request.app.state.lane.note_use(key, ip)
     return key
 
 

@@ -23,6 +23,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from api_keys import services as api_keys
+from api_keys.services import KeyIdentity
 from billing import services as billing
 from gateway import services as gateway
 from gateway.services import Admitted, Arrival, Catalog, Outcome, RefusedError
@@ -84,8 +85,12 @@ class Lane:
             self._live.discard(outcome.admitted.request_id)
             raise
         self._live.discard(outcome.admitted.request_id)
-        self._used[outcome.admitted.key.id, outcome.ip] = timezone.now()
+        self.note_use(outcome.admitted.key, outcome.ip)
         return cost
+
+    def note_use(self, key: KeyIdentity, ip: str) -> None:
+        """Remember to write down that a key was used just now, and from where."""
+        self._used[key.id, ip] = timezone.now()
 
     async def call(self, function: Callable[[Catalog], T]) -> T:
         """Run a reading function in the lane, with the catalog of the moment."""

@@ -16,10 +16,10 @@ from gateway.rules import TEMPLATE_TOKENS, ChatRequest, prompt_text
 # What a chat template adds around each message and at the start of the answer, as a rule.
 TOKENS_PER_MESSAGE: Final = 4
 TOKENS_TO_BEGIN: Final = 3
-# How many characters are counted where they stand, beside the event loop, and not at all.
-SHORT: Final = 1024
+# So many characters are counted; what is longer is guessed.
 LONG: Final = 64 * 1024
-BYTES_PER_TOKEN: Final = 4
+# As a rule there are four. A guess may be a little much, and must seldom be too little.
+BYTES_PER_TOKEN: Final = 3
 
 
 @cache
@@ -43,18 +43,23 @@ def count(text: str) -> int:
     return len(token_ids(text))
 
 
+def guess(chat: ChatRequest) -> int:
+    """Say about how many tokens a prompt has, at once, and rather more than fewer."""
+    size = len(prompt_text(chat.body["messages"]).encode())
+    return size // BYTES_PER_TOKEN + _besides_text(chat, size)
+
+
 async def of_prompt(chat: ChatRequest) -> int:
-    """Guess how many tokens a prompt has, before anybody has read it."""
+    """Count how many tokens a prompt has, before any model has read it."""
     text = prompt_text(chat.body["messages"])
-    size = len(text.encode())
-    if len(text) <= SHORT:
-        counted = count(text)
-    elif len(text) <= LONG:
-        counted = await asyncio.to_thread(count, text)
-    else:
-        counted = size // BYTES_PER_TOKEN
-    if chat.body.get("tools"):
-        # The model reads what it may call as well.
-        counted += max(0, chat.prompt_tokens_bound - TEMPLATE_TOKENS - size) // BYTES_PER_TOKEN
+    if len(text) > LONG:
+        return guess(chat)
+    return await asyncio.to_thread(count, text) + _besides_text(chat, len(text.encode()))
+
+
+def _besides_text(chat: ChatRequest, size: int) -> int:
+    """Say about how many tokens the rest of a request has, around `size` bytes of text."""
     template = TOKENS_PER_MESSAGE * len(chat.body["messages"]) + TOKENS_TO_BEGIN
-    return counted + template + chat.image_tokens_bound
+    # The model reads what it may call as well.
+    rest = chat.prompt_tokens_bound - TEMPLATE_TOKENS - size if chat.body.get("tools") else 0
+    return template + chat.image_tokens_bound + max(0, rest) // BYTES_PER_TOKEN

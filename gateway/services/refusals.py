@@ -9,7 +9,7 @@ from django.utils.dateformat import format as written
 
 from api_keys.services import KeyIdentity
 from billing.services import Refusal, usd
-from gateway.rates import Need, Rates, Trip
+from gateway.rates import TOKENS_PER_MINUTE, Need, Rates, Trip
 
 
 class RefusedError(Exception):
@@ -26,11 +26,12 @@ class RefusedError(Exception):
 class RateLimitedError(RefusedError):
     """A request that came too soon; `wait` says in microseconds how much. None: it never fits."""
 
-    def __init__(self, sentence: str, wait: int | None, rates: Rates) -> None:
+    def __init__(self, sentence: str, trip: Trip, rates: Rates) -> None:
         super().__init__(
             HTTPStatus.TOO_MANY_REQUESTS, "resource-exhausted", sentence, "rate_limited"
         )
-        self.wait, self.rates = wait, rates
+        self.wait, self.rates = trip.wait, rates
+        self.is_about_tokens = trip.name == TOKENS_PER_MINUTE
 
 
 def unknown_key(secret: str) -> RefusedError:
@@ -136,7 +137,7 @@ def _rate_limited(sentence: str, trip: Trip, need: Need, rates: Rates) -> RateLi
         )
     elif trip.actual < trip.limit:
         sentence += f" This request may use about {need.tokens} tokens."
-    return RateLimitedError(sentence, trip.wait, rates)
+    return RateLimitedError(sentence, trip, rates)
 
 
 def _denied(sentence: str, reason: str) -> RefusedError:

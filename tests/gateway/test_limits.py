@@ -286,6 +286,15 @@ def test_a_prompt_that_can_never_fit_is_told_so_and_not_asked_to_wait(world: Wor
     assert "retry-after" not in answer.headers
 
 
+def test_no_prompt_is_refused_for_a_guess_of_its_size(world: World) -> None:
+    """300 tokens, in so many bytes that one would take them for 600."""
+    caller = world.caller(terms=limited(tokens_per_minute=400))
+
+    answer = caller.ask("fifty", messages=[{"role": "user", "content": "hello " * 300}], **FIFTY)
+
+    assert answer.status == 200
+
+
 def test_the_openai_client_raises_its_own_error_and_waits_as_long_as_it_is_told(
     world: World, base_url: str
 ) -> None:
