@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import orjson
@@ -43,6 +43,10 @@ class Refusal(StrEnum):
     CREDITS_EXHAUSTED = "credits_exhausted"
     SPENDING_LIMIT_REACHED = "spending_limit_reached"
     AT_MOST_REACHED = "at_most_reached"
+
+
+# Of a team that could pay for requests before.
+RAN_OUT: Final = (Refusal.CREDITS_EXHAUSTED, Refusal.SPENDING_LIMIT_REACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class Books:
         self._held: list[dict[str, Any]] = []
         # By how much each team's `held_ticks` changes.
         self._moved: defaultdict[UUID, int] = defaultdict(int)
+        # The teams that could not pay for a request, for the first time in the month.
+        self._refused: set[UUID] = set()
         # Of the holds that are live: what they hold for a key, and what they may use, by the key
         # and by the model. A lapsed hold still holds credits until it is ended, but nothing that
         # could still use a token stands behind it.
@@ -247,7 +253,9 @@ class Books:
         # Holds that a crash left behind go back to the team before it is turned away.
         if isinstance(answer, Refusal) and self.expire(request.team_id):
             answer = self._fit(request)
-        if isinstance(answer, Ceiling):
+        if isinstance(answer, Refusal):
+            self._note(request.team_id, answer)
+        else:
             self._held.append(
                 {
                     "id": request.request_id,
@@ -289,6 +297,14 @@ class Books:
         was_funded = CreditGrant.across_teams.filter(team_id=request.team_id).exists()
         return Refusal.CREDITS_EXHAUSTED if was_funded else Refusal.NEVER_FUNDED
 
+    def _note(self, team_id: UUID, refusal: Refusal) -> None:
+        """Remember that the team ran out, once a month: a flood of refusals must not write."""
+        account = self._accounts.get(team_id)
+        if refusal in RAN_OUT and account and (account.refused_month or date.min) < self._month:
+            account.refused_month = self._month
+            self._refused.add(team_id)
+            self._move(team_id, 0)  # So that its row is written.
+
     def _move(self, team_id: UUID, ticks: int) -> None:
         self._accounts[team_id].held_ticks += ticks
         self._moved[team_id] += ticks
@@ -302,7 +318,16 @@ class Books:
             "entries": _rows(self._entries),
             "drawn": _ticks(self._drawn),
             "holds": _rows(self._held),
-            "moved": _ticks(self._moved),
+            "moved": _rows(
+                [
+                    {
+                        "id": team_id,
+                        "ticks": ticks,
+                        "refused": self._month if team_id in self._refused else None,
+                    }
+                    for team_id, ticks in self._moved.items()
+                ]
+            ),
             "spent": _rows(
                 [
                     {"id": team_id, "charged": charged, "accrued": accrued}

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ class Account:
     tier: int
     accrued_ticks: int
     purses: list[Purse]
+    refused_month: date | None  # The month in which it last could not pay for a request.
 
     def available_ticks(self, now: datetime) -> int:
         usable = sum(p.remaining_ticks for p in self.purses if is_alive(p, now))
@@ -126,8 +127,9 @@ def _opened(
                 rules.tier_of(paid, least_tier),
                 accrued.get(str(team_id), 0),
                 purses[team_id],
+                refused_month,
             )
-            for team_id, limit, held, paid, least_tier in accounts
+            for team_id, limit, held, paid, least_tier, refused_month in accounts
         },
         {
             UUID(request_id): HeldFor(

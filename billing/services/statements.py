@@ -5,7 +5,8 @@ column.
 """
 
 LOCK_ACCOUNTS = """
-SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks, paid_ticks, least_tier
+SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks, paid_ticks, least_tier,
+    refused_month
 FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
 """
 
@@ -83,7 +84,8 @@ WITH charged AS (
         AS hold (id uuid, team_id uuid, api_key_id uuid, model text, tokens bigint,
             amount_ticks bigint, expires_at timestamptz)
 )
-UPDATE billing_billingaccount AS account SET held_ticks = held_ticks + moved.ticks
-FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint)
+UPDATE billing_billingaccount AS account
+SET held_ticks = held_ticks + moved.ticks, refused_month = coalesce(moved.refused, refused_month)
+FROM jsonb_to_recordset(%(moved)s) AS moved (id uuid, ticks bigint, refused date)
 WHERE account.team_id = moved.id
 """
