@@ -97,6 +97,11 @@ class AuditEvent(TeamOwned):
                 condition=Q(is_change=True),
                 name="audit_recent_changes",
             ),
+            models.Index(
+                fields=["team", "target_id", "-happened_at", "-id"],
+                condition=Q(is_change=True),
+                name="audit_changes_of_one_thing",
+            ),
         ]
 
     def __str__(self) -> str:
