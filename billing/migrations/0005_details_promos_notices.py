@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('nth', models.PositiveSmallIntegerField()),
                 ('redeemed_at', models.DateTimeField()),
+                ('idempotency_key', models.CharField(max_length=40)),
             ],
             managers=[
                 ('across_teams', django.db.models.manager.Manager()),
@@ -109,10 +110,22 @@ class Migration(migrations.Migration):
             model_name='billingcycle',
             constraint=models.CheckConstraint(condition=models.Q(('charged_ticks__gte', models.F('accrued_ticks'))), name='billing_cycle_charged_covers_accrued'),
         ),
+        migrations.AddIndex(
+            model_name='billingaccount',
+            index=models.Index(fields=['refused_month'], name='billing_account_refused'),
+        ),
+        migrations.AddIndex(
+            model_name='billingcycle',
+            index=models.Index(fields=['month'], name='billing_cycle_of_month'),
+        ),
         migrations.AddField(
             model_name='billingdetails',
             name='team',
             field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.team'),
+        ),
+        migrations.AddConstraint(
+            model_name='billingdetails',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('tax_id_type', ''), ('tax_number', '')), models.Q(models.Q(('tax_id_type', ''), _negated=True), models.Q(('tax_number', ''), _negated=True)), _connector='OR'), name='billing_details_tax_number_has_type'),
         ),
         migrations.AddField(
             model_name='notice',
@@ -158,5 +171,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='promoredemption',
             constraint=models.UniqueConstraint(fields=('team', 'code', 'nth'), name='promo_redemption_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='promoredemption',
+            constraint=models.UniqueConstraint(fields=('team', 'idempotency_key'), name='promo_redemption_once_per_key'),
+        ),
+        migrations.AddIndex(
+            model_name='ledgerentry',
+            index=models.Index(condition=models.Q(('kind', 'charge'), _negated=True), fields=['team', '-happened_at', '-id'], name='ledger_all_but_requests'),
         ),
     ]

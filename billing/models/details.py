@@ -1,6 +1,7 @@
 """Who a team's invoices are made out to."""
 
 from django.db import models
+from django.db.models import Q
 
 from accounts.scoping import TeamDoor, TeamOwned
 
@@ -25,6 +26,13 @@ class BillingDetails(TeamOwned):
 
     class Meta:
         verbose_name_plural = "billing details"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(tax_id_type="", tax_number="")
+                | (~Q(tax_id_type="") & ~Q(tax_number="")),
+                name="billing_details_tax_number_has_type",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
