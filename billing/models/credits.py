@@ -40,6 +40,9 @@ class CreditGrant(TeamOwned):
         PROMO = "promo", "Promo"
         PREPAID = "prepaid", "Prepaid"
 
+    # How the key of a grant begins that staff gave.
+    STAFF_KEY = "staff:"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=7, choices=Kind)
     label = models.CharField(max_length=120)  # "Bought by Alice", "Welcome credits".
@@ -74,6 +77,11 @@ class CreditGrant(TeamOwned):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def is_from_support(self) -> bool:
+        """Whether staff gave it; the label is their reason."""
+        return self.idempotency_key.startswith(self.STAFF_KEY)
 
 
 class LedgerEntryQuerySet(QuerySet["LedgerEntry"]):
@@ -148,6 +156,12 @@ class LedgerEntry(TeamOwned):
         ]
         indexes = [
             models.Index(fields=["team", "-happened_at", "-id"], name="ledger_newest_first"),
+            # The few movements among millions of requests.
+            models.Index(
+                fields=["team", "-happened_at", "-id"],
+                condition=~Q(kind="charge"),
+                name="ledger_all_but_requests",
+            ),
         ]
 
     def __str__(self) -> str:

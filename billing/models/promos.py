@@ -51,12 +51,17 @@ class PromoRedemption(TeamOwned):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     redeemed_at = models.DateTimeField()
+    # A form that is sent twice redeems once.
+    idempotency_key = models.CharField(max_length=40)
 
     of = TeamDoor[models.QuerySet["PromoRedemption"]]()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "code", "nth"], name="promo_redemption_once"),
+            models.UniqueConstraint(
+                fields=["team", "idempotency_key"], name="promo_redemption_once_per_key"
+            ),
         ]
 
     def __str__(self) -> str:
