@@ -21,7 +21,7 @@ from gateway.api.exchange import Exchange
 from gateway.api.lane import Lane
 from gateway.api.stream import StreamedAnswer
 from gateway.rules import ChatRequest, InvalidRequestError, read_chat_request
-from gateway.services import Admitted, Arrival, RateLimitedError, RefusedError
+from gateway.services import Admitted, Arrival, RefusedError, UncountedError
 
 # Anybody may make the gateway read so much.
 SMALL_BODY_BYTES: Final = 64 * 1024
@@ -35,7 +35,7 @@ async def chat_completions(request: Request) -> Response:
         # A large body is read for those with a key only.
         await lane.call(lambda _: usable_key(request, gateway.CHAT))
     chat, ip = await _read(request), address(request)
-    arrival = Arrival(request_id, secret, chat, ip, tokens.guess(chat))
+    arrival = Arrival(request_id, secret, chat, ip)
     exchange = Exchange(lane, state.upstreams, await _admitted(lane, arrival), chat, ip)
     if chat.is_stream:
         return StreamedAnswer(exchange, state.running)
@@ -47,15 +47,11 @@ async def chat_completions(request: Request) -> Response:
 
 
 async def _admitted(lane: Lane, arrival: Arrival) -> Admitted:
-    """Ask to be let in. Counting a prompt takes long, so only who was refused for a guess waits."""
+    """Ask to be let in; with the prompt counted where that matters."""
     try:
         return await lane.admit(arrival)
-    except RateLimitedError as refused:
-        if not refused.is_about_tokens:
-            raise
+    except UncountedError:
         counted = await tokens.of_prompt(arrival.chat)
-        if counted >= arrival.prompt_tokens:
-            raise
         return await lane.admit(replace(arrival, prompt_tokens=counted))
 
 

@@ -28,7 +28,7 @@ from gateway.services.increases import (
 )
 from gateway.services.limits import Use, use_of
 from gateway.services.price_list import Listing, price_list
-from gateway.services.refusals import RateLimitedError, RefusedError
+from gateway.services.refusals import RateLimitedError, RefusedError, UncountedError
 
 __all__ = [
     "CHAT",
@@ -45,6 +45,7 @@ __all__ = [
     "RefusedError",
     "Target",
     "TooManyIncreasesError",
+    "UncountedError",
     "Use",
     "agree",
     "catalog",

@@ -13,7 +13,17 @@ from api_keys import services as api_keys
 from api_keys.services import KeyIdentity
 from billing import services as billing
 from billing.services import HoldRequest, Refusal
-from gateway.rates import NO_RATES, Limits, Log, Need, Rates, limits_of, longest, tightest
+from gateway.rates import (
+    NO_RATES,
+    TOKENS_PER_MINUTE,
+    Limits,
+    Log,
+    Need,
+    Rates,
+    limits_of,
+    longest,
+    tightest,
+)
 from gateway.rules import ChatRequest
 from gateway.services import refusals
 from gateway.services.catalog import Catalog, Offer, find_offer
@@ -25,6 +35,8 @@ CHAT: Final = "chat"
 MODELS: Final = "models"
 # What a request that names no maximum is expected to answer, at most, where tokens are limited.
 USUAL_ANSWER: Final = 1024
+# A prompt that cannot be more than this part of a limit need not be counted.
+SMALL_PART: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Arrival:
     secret: str = field(repr=False)
     chat: ChatRequest
     ip: str = UNKNOWN_IP
-    prompt_tokens: int = 0  # As far as one can guess.
+    prompt_tokens: int | None = None  # As counted; None before that.
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +148,32 @@ class _Visit:
         # A request that asks again, after an answer that was lost, has been counted.
         self._is_repeat = books.knows(arrival.request_id)
         chat = arrival.chat
+        self._prompt_bound = chat.prompt_tokens_bound + chat.image_tokens_bound
+        prompt = self._prompt_bound if arrival.prompt_tokens is None else arrival.prompt_tokens
         answer = chat.max_tokens or min(offer.max_output_tokens, USUAL_ANSWER)
-        self._need = Need(arrival.prompt_tokens, arrival.prompt_tokens + chat.choices * answer)
+        self._need = Need(prompt, prompt + chat.choices * answer)
 
     def check_rates(self) -> None:
-        """Raise RateLimitedError if the request does not fit under every limit."""
+        """Raise RateLimitedError if the request does not fit under every limit.
+
+        Raises UncountedError where that cannot be said before its prompt is counted.
+        """
         if self._is_repeat:
             return
+        is_counted = self._arrival.prompt_tokens is not None
+        limits = (self._key_limits.tokens_per_minute, self._team_limits.tokens_per_minute)
+        least = min((limit for limit in limits if limit is not None), default=None)
+        if not is_counted and least is not None and least < SMALL_PART * self._prompt_bound:
+            raise refusals.UncountedError
         (_, _, key_flying), (_, _, team_flying) = self._subjects()
-        of_key = self._key_log.trip(self._key_limits, self._need, key_flying)
-        of_team = self._team_log.trip(self._team_limits, self._need, team_flying)
-        trip = longest(trip for trip in (of_key, of_team) if trip)
+        key_trip = self._key_log.trip(self._key_limits, self._need, key_flying)
+        team_trip = self._team_log.trip(self._team_limits, self._need, team_flying)
+        trip = longest(trip for trip in (key_trip, team_trip) if trip)
         if trip is None:
             return
-        if trip is of_key:
+        if not is_counted and trip.name == TOKENS_PER_MINUTE:
+            raise refusals.UncountedError
+        if trip is key_trip:
             raise refusals.key_rate_limited(trip, self._need, self._rates(), self._key)
         raise refusals.team_rate_limited(
             trip, self._need, self._rates(), team_id=self._key.team_id, model=self._offer.name
@@ -178,7 +202,6 @@ class _Visit:
         if not self._is_repeat:
             self._key_log.let_in(self._key_limits)
             self._team_log.let_in(self._team_limits)
-        prompt_bound = chat.prompt_tokens_bound + chat.image_tokens_bound
         counted = {
             of_key(key.id): self._key_limits.tokens_per_minute,
             of_model(offer.name): self._team_limits.tokens_per_minute,
@@ -188,7 +211,7 @@ class _Visit:
             key,
             offer,
             ceiling.max_tokens,
-            prompt_bound + chat.choices * ceiling.max_tokens,
+            self._prompt_bound + chat.choices * ceiling.max_tokens,
             tuple(subject for subject, limit in counted.items() if limit is not None),
             self._rates(),
         )

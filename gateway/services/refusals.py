@@ -9,7 +9,7 @@ from django.utils.dateformat import format as written
 
 from api_keys.services import KeyIdentity
 from billing.services import Refusal, usd
-from gateway.rates import TOKENS_PER_MINUTE, Need, Rates, Trip
+from gateway.rates import Need, Rates, Trip
 
 
 class RefusedError(Exception):
@@ -31,7 +31,21 @@ class RateLimitedError(RefusedError):
             HTTPStatus.TOO_MANY_REQUESTS, "resource-exhausted", sentence, "rate_limited"
         )
         self.wait, self.rates = trip.wait, rates
-        self.is_about_tokens = trip.name == TOKENS_PER_MINUTE
+
+
+class UncountedError(RefusedError):
+    """A request whose tokens are limited. It has to come again with its prompt counted.
+
+    Counting takes long, so it is not done for who has no such limit, nor where others wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The prompt of this request was not counted. Try again.",
+            "prompt_not_counted",
+        )
 
 
 def unknown_key(secret: str) -> RefusedError:

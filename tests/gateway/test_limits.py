@@ -286,13 +286,38 @@ def test_a_prompt_that_can_never_fit_is_told_so_and_not_asked_to_wait(world: Wor
     assert "retry-after" not in answer.headers
 
 
-def test_no_prompt_is_refused_for_a_guess_of_its_size(world: World) -> None:
-    """300 tokens, in so many bytes that one would take them for 600."""
-    caller = world.caller(terms=limited(tokens_per_minute=400))
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("hello " * 300, 301), ("7" * 300, 301)],
+    ids=["many bytes for a token", "a token for each byte"],
+)
+def test_a_prompt_reserves_the_tokens_that_it_has_whatever_its_bytes(
+    world: World, text: str, tokens: int
+) -> None:
+    caller = world.caller(terms=limited(tokens_per_minute=700))
+    ask = {"messages": [{"role": "user", "content": text}], "max_tokens": 5}
 
-    answer = caller.ask("fifty", messages=[{"role": "user", "content": "hello " * 300}], **FIFTY)
+    with caller.asking("fifty-gated", **ask), caller.asking("fifty-gated", **ask):
+        until(lambda: Hold.of(caller.team).count() == 2, "both to be let in")
+        third = caller.ask("fifty", **ask)
+        world.upstream.open_gate()
 
-    assert answer.status == 200
+    assert {hold.tokens for hold in Hold.of(caller.team)} == {tokens + 7 + 5}
+    assert third.refusal() == (429, "rate_limited")
+
+
+def test_a_prompt_that_is_nothing_beside_the_limit_is_counted_before_it_is_refused(
+    world: World,
+) -> None:
+    caller = world.caller(terms=limited(tokens_per_minute=100_000))
+    nearly_all = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 99_500}
+
+    with caller.asking("fifty-gated", **nearly_all):
+        until(lambda: Hold.of(caller.team).exists(), "the first to be let in")
+        beside = caller.ask("fifty", **FIFTY)
+        world.upstream.open_gate()
+
+    assert beside.status == 200
 
 
 def test_the_openai_client_raises_its_own_error_and_waits_as_long_as_it_is_told(
