@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 from uuid import UUID
 
+from allauth.core import ratelimit
 from allauth.decorators import rate_limit
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -53,6 +54,11 @@ def rate_limited(action: str) -> Callable[[View], View]:
     """Answer 429 to whoever POSTs too often, by allauth's rate for `action`."""
     limit: Callable[[View], View] = rate_limit(action=action)
     return limit
+
+
+def is_too_often(request: HttpRequest, action: str) -> bool:
+    """Count an attempt at `action` as `rate_limited` does, where the page itself says no to it."""
+    return not ratelimit.consume(request, action=action)
 
 
 def client_ip(remote_address: str, forwarded_for: str) -> str:

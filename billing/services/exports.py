@@ -1,0 +1,64 @@
+"""What billing hands out as files for spreadsheets."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from io import StringIO
+from typing import Final
+
+from accounts.models import Team
+from billing.rules import usd_from_ticks
+from billing.services.ledger_page import Movement, Wanted, ledger_batches
+
+LEDGER_COLUMNS: Final = (
+    "id",
+    "time_utc",
+    "kind",
+    "model",
+    "request_id",
+    "paid_from",
+    "amount_usd",
+    "credits_after_usd",
+    "invoice_after_usd",
+)
+# With these a spreadsheet begins to calculate. https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def as_text(value: str) -> str:
+    """Keep a cell from being run as a formula: names of models and grants are typed by people."""
+    return f"'{value}" if value.startswith(_FORMULAS) else value
+
+
+def as_usd(ticks: int) -> str:
+    """Write an amount to the tick, as a number that a spreadsheet adds up."""
+    return f"{usd_from_ticks(ticks):.10f}"
+
+
+def ledger_csv(team: Team, wanted: Wanted) -> Iterator[bytes]:
+    """Write the movements that are asked for, newest first, a piece at a time."""
+    yield _rows([LEDGER_COLUMNS])
+    for movements in ledger_batches(team, wanted):
+        yield _rows(_ledger_row(movement) for movement in movements)
+
+
+def _ledger_row(movement: Movement) -> tuple[str, ...]:
+    entry, balance = movement.entry, as_usd(movement.balance_ticks)
+    return (
+        str(entry.pk),
+        f"{entry.happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        entry.kind,
+        as_text(entry.charge.model if entry.charge else ""),
+        str(entry.charge_id or ""),
+        as_text(entry.grant.label if entry.grant else f"Invoice of {entry.month:%B %Y}"),
+        as_usd(entry.amount_ticks),
+        balance if entry.grant else "",
+        # An invoice is what is owed.
+        "" if entry.grant else as_usd(-movement.balance_ticks),
+    )
+
+
+def _rows(rows: Iterable[tuple[str, ...]]) -> bytes:
+    out = StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()

@@ -1,0 +1,86 @@
+"""The ledger: every movement of a team's money, as a page and as a file."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import pluralize
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.rules import Permission
+from accounts.web import Pager, TeamRequest, render_page, team_view
+from billing import services as billing
+from billing.forms import LedgerForm
+
+MOVEMENTS_PER_PAGE: Final = 50
+
+
+@team_view(Permission.BILLING_READ, operation="ListLedgerEntries")
+@require_safe
+def ledger(request: TeamRequest) -> HttpResponse:
+    """Show every movement with the balance that it left, newest first."""
+    form = LedgerForm(request.GET, zone=request.user.zone)
+    address = reverse("billing:ledger", args=[request.team.pk])
+    context: dict[str, Any] = {"form": form, "zone": request.user.zone.key, "address": address}
+    if form.is_valid():
+        cut = billing.ledger_page(
+            request.team,
+            form.wanted,
+            size=MOVEMENTS_PER_PAGE,
+            older_than=_entry_id(request, "older"),
+            newer_than=_entry_id(request, "newer"),
+        )
+        context |= {
+            "movements": cut.movements,
+            "is_narrowed": bool(form.query),
+            "query": urlencode(form.query),
+            "pager": _pager(cut, address, form.query),
+        }
+    return render_page(request, "billing/ledger.html", context, partials={"movements"})
+
+
+@team_view(Permission.BILLING_READ, operation="ExportLedgerEntries")
+@require_safe
+def ledger_csv(request: TeamRequest) -> HttpResponse:
+    """Download what the page shows, and all pages after it."""
+    form = LedgerForm(request.GET, zone=request.user.zone)
+    if not form.is_valid():  # The page says what is wrong.
+        page = reverse("billing:ledger", args=[request.team.pk])
+        return redirect(f"{page}?{urlencode(form.query)}")
+    parts = billing.ledger_csv(request.team, form.wanted)
+    response = StreamingHttpResponse(_streamed(parts), content_type="text/csv; charset=utf-8")
+    name = f"ledger-{timezone.now():%Y-%m-%d}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response  # type: ignore[return-value] # Django serves it as it does the other.
+
+
+async def _streamed(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Hand on a file part by part, each made when the one before it is on its way."""
+    make = sync_to_async(lambda: next(parts, b""))
+    while part := await make():
+        yield part
+
+
+def _pager(cut: billing.LedgerPage, address: str, query: dict[str, str]) -> Pager:
+    def beside(side: str, movement: billing.Movement) -> str:
+        return f"{address}?{urlencode(query | {side: movement.entry.pk})}"
+
+    count = len(cut.movements)
+    return Pager(
+        text=f"{count} movement{pluralize(count)}, newest first",
+        newer=beside("newer", cut.movements[0]) if cut.has_newer and count else "",
+        older=beside("older", cut.movements[-1]) if cut.has_older else "",
+    )
+
+
+def _entry_id(request: TeamRequest, parameter: str) -> UUID | None:
+    try:
+        return UUID(request.GET.get(parameter, ""))
+    except ValueError:
+        return None
