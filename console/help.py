@@ -34,3 +34,10 @@ def keys(request: HttpRequest) -> HttpResponse:
         "reminder_days": api_keys.REMIND_BEFORE.days,
     }
     return render_page(request, "help/api_keys.html", context)
+
+
+@login_not_required
+@require_safe
+def billing(request: HttpRequest) -> HttpResponse:
+    """Answer questions about credits and invoices."""
+    return render_page(request, "help/billing.html", {})

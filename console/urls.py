@@ -26,6 +26,7 @@ urlpatterns = [
     path("help/", help.index, name="help"),
     path("help/accounts/", help.account, name="help_accounts"),
     path("help/api-keys/", help.keys, name="help_api_keys"),
+    path("help/billing/", help.billing, name="help_billing"),
     path("api/secret-scanning/github", key_reports.github, name="github_reports"),
     path("account/theme/", views.theme, name="theme"),
     path("", include("accounts.urls")),

@@ -14,6 +14,7 @@ from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
 HELP, ACCOUNTS, KEYS = "/help/", "/help/accounts/", "/help/api-keys/"
+BILLING = "/help/billing/"
 
 
 def links(page: str) -> set[str]:
@@ -26,7 +27,7 @@ def read(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
-@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS])
+@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS, BILLING])
 def test_everyone_can_read_it(client: Client, path: str) -> None:
     assert "Skip to content" in read(client, path)
     assert 'aria-label="Team"' not in read(client, path)
@@ -37,7 +38,7 @@ def test_everyone_can_read_it(client: Client, path: str) -> None:
     assert 'aria-label="Team"' in read(client, path)
 
 
-@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS])
+@pytest.mark.parametrize("path", [HELP, ACCOUNTS, KEYS, BILLING])
 def test_every_link_on_it_leads_somewhere(client: Client, path: str) -> None:
     client.force_login(make_person())
     page = read(client, path)
@@ -67,6 +68,26 @@ def test_every_link_on_it_leads_somewhere(client: Client, path: str) -> None:
 )
 def test_it_answers_what_people_ask(client: Client, answer: str) -> None:
     assert answer in read(client, ACCOUNTS)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Make sure at the top of the page that you are in the right team",
+        "<li>Free and promo credits, those that expire first</li>",
+        "The spending limit of a team is $0.00 until somebody raises it",
+        "when you buy them. They go to the team that the checkout names.",
+        "is charged at the end of the month",
+        "the cost is calculated when a request is answered",
+        "never changed and never issued a second time",
+        "No, except where the law requires it.",
+        "cards that were issued in India",
+        "adds tokens of its own to every prompt",
+        "With the tax office it is not verified.",
+    ],
+)
+def test_it_answers_what_people_ask_about_billing(client: Client, answer: str) -> None:
+    assert answer in read(client, BILLING)
 
 
 def test_it_bears_the_names_that_the_operator_chose(client: Client, settings: Settings) -> None:
