@@ -98,7 +98,7 @@ def actor_of(request: HttpRequest | None, user: User | None = None) -> Actor:
 
 
 def team_view(
-    permission: Permission, *, operation: str, goes_on: bool = False
+    permission: Permission, *, operation: str, is_poll: bool = False
 ) -> Callable[[View], View]:
     """Admit members of the URL's team who hold `permission`; the URL's `team_id` becomes a team.
 
@@ -106,7 +106,7 @@ def team_view(
     `operation` is the RPC-like name under which the audit log records that a page was read, or
     that it was refused. Changes are recorded by the services that make them.
 
-    `goes_on` is for what an open page asks for again and again by itself. Only the page is
+    `is_poll` is for what an open page asks for again and again by itself. Only the page is
     recorded then, and the view has to see to it that it was opened, lately and by this person.
     """
 
@@ -140,7 +140,7 @@ def team_view(
             except TeamClosedError as error:  # Since the membership was read.
                 raise Http404(str(error)) from error
             was_read = request.method in READING and response.status_code < 400  # noqa: PLR2004
-            if was_read and not goes_on:
+            if was_read and not is_poll:
                 _announce(request, operation, "done")
             return response
 

@@ -44,7 +44,7 @@ class Agreed(Protocol):
     def tokens_per_minute(self) -> int | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a key may ask for, or a team of one model. None: as much as it likes."""
 
@@ -56,8 +56,10 @@ class Limits:
 def limits_of(offer: Tiered, tier: int, agreed: Agreed | None = None) -> Limits:
     """Say what a team of this tier may ask of a model, unless something else was agreed."""
     return Limits(
-        (agreed and agreed.requests_per_second) or _of_tier(offer.requests_per_second, tier),
-        (agreed and agreed.tokens_per_minute) or _of_tier(offer.tokens_per_minute, tier),
+        requests_per_second=(agreed and agreed.requests_per_second)
+        or _of_tier(offer.requests_per_second, tier),
+        tokens_per_minute=(agreed and agreed.tokens_per_minute)
+        or _of_tier(offer.tokens_per_minute, tier),
     )
 
 
@@ -114,7 +116,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class Exceeded:
     """A limit that a request does not fit under, and how long to wait; None: it never will fit."""
 
     name: str  # As the original calls it.
@@ -132,7 +134,7 @@ class Standing:
     reset: int
 
 
-class Log:
+class Windows:
     """What one key, or one team of one model, was let in with lately, as of one moment."""
 
     def __init__(
@@ -143,19 +145,19 @@ class Log:
         self._tokens = Window(MINUTE, tokens, now=now)
         self.has_changed = False
 
-    def trip(self, limits: Limits, need: Need, in_flight: int) -> Trip | None:
+    def exceeded(self, limits: Limits, need: Need, in_flight: int) -> Exceeded | None:
         """Say what keeps a request out: of several limits, the one to wait for longest.
 
         `in_flight` is what the requests that have been let in and are not over may still use.
         """
-        trips = [
+        found = [
             _too_many("Requests per Second", self._second, limits.requests_per_second),
             _too_many("Requests per Minute", self._minute, limits.requests_per_minute),
             self._too_much(limits.tokens_per_minute, need, in_flight),
         ]
-        return longest(trip for trip in trips if trip)
+        return longest(one for one in found if one)
 
-    def _too_much(self, limit: int | None, need: Need, in_flight: int) -> Trip | None:
+    def _too_much(self, limit: int | None, need: Need, in_flight: int) -> Exceeded | None:
         """Reserve what may be used; but who asks for one thing at a time may use up the rest.
 
         So many at once never pass the limit, and one after the other is never refused before it.
@@ -176,7 +178,7 @@ class Log:
                 wait = max(wait, IN_FLIGHT_WAIT)
                 if missing <= used:
                     wait = min(wait, self._tokens.until_left(missing))
-        return Trip(TOKENS_PER_MINUTE, used + in_flight, limit, wait)
+        return Exceeded(TOKENS_PER_MINUTE, used + in_flight, limit, wait)
 
     def let_in(self, limits: Limits) -> None:
         """Count a request."""
@@ -249,15 +251,15 @@ def tightest(standings: Sequence[Standing]) -> Standing | None:
     return min(standings, key=lambda s: s.remaining / s.limit, default=None)
 
 
-def longest(trips: Iterable[Trip]) -> Trip | None:
+def longest(found: Iterable[Exceeded]) -> Exceeded | None:
     """Pick what takes longest to go away; what never does is longer than anything."""
-    return max(trips, key=lambda t: (t.wait is None, t.wait or 0), default=None)
+    return max(found, key=lambda one: (one.wait is None, one.wait or 0), default=None)
 
 
-def _too_many(name: str, window: Window, limit: int | None) -> Trip | None:
+def _too_many(name: str, window: Window, limit: int | None) -> Exceeded | None:
     if limit is None or window.used < limit:
         return None
-    return Trip(name, window.used, limit, window.until_left(window.used + 1 - limit))
+    return Exceeded(name, window.used, limit, window.until_left(window.used + 1 - limit))
 
 
 def duration(microseconds: int) -> str:

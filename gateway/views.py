@@ -71,7 +71,7 @@ def rate_limits(request: TeamRequest) -> HttpResponse:
     return _rate_limits_page(request)
 
 
-@team_view(Permission.TEAM_READ, operation="GetRateLimits", goes_on=True)
+@team_view(Permission.TEAM_READ, operation="GetRateLimits", is_poll=True)
 @require_safe
 @never_cache
 def rate_limits_use(request: TeamRequest) -> HttpResponse:
@@ -101,7 +101,10 @@ def rate_limits_increase(request: TeamRequest) -> HttpResponse:
                 team=request.team,
                 actor=request.actor,
                 model_name=data["model"],
-                wanted=Limits(data["requests_per_second"], data["tokens_per_minute"]),
+                wanted=Limits(
+                    requests_per_second=data["requests_per_second"],
+                    tokens_per_minute=data["tokens_per_minute"],
+                ),
                 reason=data["reason"],
                 idempotency_key=form.key,
                 now=timezone.now(),

@@ -33,7 +33,7 @@ class HoldRequest:
     model: str = ""
     tokens: int = 0
     # The most that may be held for the key, this request included; None: all that the team has.
-    at_most_ticks: int | None = None
+    key_cap_ticks: int | None = None
 
 
 class Refusal(StrEnum):
@@ -42,7 +42,7 @@ class Refusal(StrEnum):
     NEVER_FUNDED = "never_funded"
     CREDITS_EXHAUSTED = "credits_exhausted"
     SPENDING_LIMIT_REACHED = "spending_limit_reached"
-    AT_MOST_REACHED = "at_most_reached"
+    KEY_CAP_REACHED = "key_cap_reached"
 
 
 # Of a team that could pay for requests before.
@@ -284,10 +284,10 @@ class Books:
         if account is None:
             return Refusal.NEVER_FUNDED
         available = account.available_ticks(self._now)
-        if request.at_most_ticks is not None:
-            left = request.at_most_ticks - self._held_by_key[request.api_key_id]
+        if request.key_cap_ticks is not None:
+            left = request.key_cap_ticks - self._held_by_key[request.api_key_id]
             if left < available:
-                return _ceiling(request, left) or Refusal.AT_MOST_REACHED
+                return _ceiling(request, left) or Refusal.KEY_CAP_REACHED
         fitting = _ceiling(request, available)
         if fitting:
             return fitting

@@ -17,9 +17,9 @@ from gateway.rates import (
     NO_RATES,
     TOKENS_PER_MINUTE,
     Limits,
-    Log,
     Need,
     Rates,
+    Windows,
     limits_of,
     longest,
     tightest,
@@ -115,15 +115,15 @@ def admit(
                 raise refusals.unknown_key(arrival.secret)
             check_usable(key, endpoint=CHAT, ip=arrival.ip, now=now)
             offer = find_offer(arrival.chat.model, key, offers)
-            visit = _Visit(arrival, key, offer, books, counters)
-            visit.check_rates()
-            answers.append(visit.reserve(spent.get(key.id, 0), until))
+            admission = _Admission(arrival, key, offer, books, counters)
+            admission.check_rates()
+            answers.append(admission.reserve(spent.get(key.id, 0), until))
         except RefusedError as refused:
             answers.append(refused)
     return answers
 
 
-class _Visit:
+class _Admission:
     """One request at the door: its key's limits, and its team's for the model."""
 
     def __init__(
@@ -138,13 +138,15 @@ class _Visit:
         self._books = books
         terms, team_id = key.terms, key.team_id
         self._key_limits = Limits(
-            terms.requests_per_second, terms.tokens_per_minute, terms.requests_per_minute
+            requests_per_second=terms.requests_per_second,
+            requests_per_minute=terms.requests_per_minute,
+            tokens_per_minute=terms.tokens_per_minute,
         )
         self._team_limits = limits_of(
             offer, books.tier(team_id), counters.agreed(team_id, offer.name)
         )
-        self._key_log = counters.log(team_id, of_key(key.id))
-        self._team_log = counters.log(team_id, of_model(offer.name))
+        self._key_windows = counters.windows(team_id, of_key(key.id))
+        self._team_windows = counters.windows(team_id, of_model(offer.name))
         # A request that asks again, after an answer that was lost, has been counted.
         self._is_repeat = books.knows(arrival.request_id)
         chat = arrival.chat
@@ -166,17 +168,17 @@ class _Visit:
         if not is_counted and least is not None and least < SMALL_PART * self._prompt_bound:
             raise refusals.UncountedError
         (_, _, key_flying), (_, _, team_flying) = self._subjects()
-        key_trip = self._key_log.trip(self._key_limits, self._need, key_flying)
-        team_trip = self._team_log.trip(self._team_limits, self._need, team_flying)
-        trip = longest(trip for trip in (key_trip, team_trip) if trip)
-        if trip is None:
+        key_exceeded = self._key_windows.exceeded(self._key_limits, self._need, key_flying)
+        team_exceeded = self._team_windows.exceeded(self._team_limits, self._need, team_flying)
+        exceeded = longest(one for one in (key_exceeded, team_exceeded) if one)
+        if exceeded is None:
             return
-        if not is_counted and trip.name == TOKENS_PER_MINUTE:
+        if not is_counted and exceeded.name == TOKENS_PER_MINUTE:
             raise refusals.UncountedError
-        if trip is key_trip:
-            raise refusals.key_rate_limited(trip, self._need, self._rates(), self._key)
+        if exceeded is key_exceeded:
+            raise refusals.key_rate_limited(exceeded, self._need, self._rates(), self._key)
         raise refusals.team_rate_limited(
-            trip, self._need, self._rates(), team_id=self._key.team_id, model=self._offer.name
+            exceeded, self._need, self._rates(), team_id=self._key.team_id, model=self._offer.name
         )
 
     def reserve(self, spent_ticks: int, until: datetime) -> Admitted:
@@ -194,14 +196,14 @@ class _Visit:
             api_key_id=key.id,
             model=offer.name,
             tokens=self._need.tokens,
-            at_most_ticks=None if cap_ticks is None else cap_ticks - spent_ticks,
+            key_cap_ticks=None if cap_ticks is None else cap_ticks - spent_ticks,
         )
         ceiling = self._books.reserve(hold, until=until)
         if isinstance(ceiling, Refusal):
             raise refusals.unaffordable(ceiling, key)
         if not self._is_repeat:
-            self._key_log.let_in(self._key_limits)
-            self._team_log.let_in(self._team_limits)
+            self._key_windows.let_in(self._key_limits)
+            self._team_windows.let_in(self._team_limits)
         counted = {
             of_key(key.id): self._key_limits.tokens_per_minute,
             of_model(offer.name): self._team_limits.tokens_per_minute,
@@ -216,17 +218,17 @@ class _Visit:
             self._rates(),
         )
 
-    def _subjects(self) -> list[tuple[Log, Limits, int]]:
+    def _subjects(self) -> list[tuple[Windows, Limits, int]]:
         """List what is counted, against what, and beside how many tokens in flight."""
         flying, team_id = self._books.tokens_in_flight, self._key.team_id
         return [
-            (self._key_log, self._key_limits, flying(team_id, self._key.id)),
-            (self._team_log, self._team_limits, flying(team_id, self._offer.name)),
+            (self._key_windows, self._key_limits, flying(team_id, self._key.id)),
+            (self._team_windows, self._team_limits, flying(team_id, self._offer.name)),
         ]
 
     def _rates(self) -> Rates:
         subjects = self._subjects()
         return Rates(
-            tightest([s for log, limits, _ in subjects for s in log.requests(limits)]),
-            tightest([s for log, limits, n in subjects for s in log.tokens(limits, n)]),
+            tightest([s for windows, limits, _ in subjects for s in windows.requests(limits)]),
+            tightest([s for windows, limits, n in subjects for s in windows.tokens(limits, n)]),
         )

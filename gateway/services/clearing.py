@@ -136,7 +136,7 @@ def _count(outcome: Outcome, counters: Counters) -> None:
     tokens = sum((outcome.quantities or {}).values())
     for subject in admitted.counted:
         # An upstream that reports more than there can have been must not shut its customers out.
-        counters.log(admitted.key.team_id, subject).use(min(tokens, admitted.most_tokens))
+        counters.windows(admitted.key.team_id, subject).use(min(tokens, admitted.most_tokens))
 
 
 def _settlement(outcome: Outcome) -> Settlement:

@@ -12,7 +12,7 @@ from django.db import connection
 from accounts.models import Team
 from billing import services as billing
 from gateway.models import RateWindow
-from gateway.rates import Log
+from gateway.rates import Windows
 
 # Asked and written under the lock of the teams' billing accounts, like their balances.
 READ: Final = """
@@ -32,7 +32,7 @@ SELECT (
 WRITE: Final = """
 INSERT INTO gateway_ratewindow (team_id, subject, second, minute, tokens)
 SELECT * FROM jsonb_to_recordset(%s)
-    AS log (team_id uuid, subject text, second jsonb, minute jsonb, tokens jsonb)
+    AS lately (team_id uuid, subject text, second jsonb, minute jsonb, tokens jsonb)
 ON CONFLICT (team_id, subject) DO UPDATE
 SET second = excluded.second, minute = excluded.minute, tokens = excluded.tokens
 """
@@ -66,9 +66,9 @@ class Counters:
     """What was let in lately of some subjects, kept up to date through a batch."""
 
     def __init__(
-        self, logs: dict[Subject, Log], agreed: Mapping[Subject, AgreedLimits], *, now: int
+        self, windows: dict[Subject, Windows], agreed: Mapping[Subject, AgreedLimits], *, now: int
     ) -> None:
-        self._logs, self._agreed, self._now = logs, agreed, now
+        self._windows, self._agreed, self._now = windows, agreed, now
 
     @classmethod
     def asking(cls, subjects: Collection[Subject], *, now: datetime) -> Callable[[], "Counters"]:
@@ -82,19 +82,19 @@ class Counters:
 
         def answer() -> Counters:
             with cursor:
-                logs, agreed = cursor.fetchone()
+                windows, agreed = cursor.fetchone()
             return cls(
-                {(UUID(team), name): Log(*lists, now=moment) for team, name, *lists in logs},
+                {(UUID(team), name): Windows(*lists, now=moment) for team, name, *lists in windows},
                 {(UUID(team), name): AgreedLimits(*limits) for team, name, *limits in agreed},
                 now=moment,
             )
 
         return answer
 
-    def log(self, team_id: UUID, subject: str) -> Log:
-        known = self._logs.get((team_id, subject))
+    def windows(self, team_id: UUID, subject: str) -> Windows:
+        known = self._windows.get((team_id, subject))
         if known is None:
-            known = self._logs[team_id, subject] = Log(now=self._now)
+            known = self._windows[team_id, subject] = Windows(now=self._now)
         return known
 
     def agreed(self, team_id: UUID, model: str) -> AgreedLimits | None:
@@ -103,9 +103,9 @@ class Counters:
     def write(self) -> None:
         """Write what has changed."""
         rows: list[dict[str, Any]] = [
-            {"team_id": team_id, "subject": name, **log.as_row()}
-            for (team_id, name), log in self._logs.items()
-            if log.has_changed
+            {"team_id": team_id, "subject": name, **lately.as_row()}
+            for (team_id, name), lately in self._windows.items()
+            if lately.has_changed
         ]
         if rows:
             with connection.cursor() as cursor:
@@ -128,6 +128,6 @@ def use_of(team: Team, *, now: datetime) -> dict[str, Use]:
     used = {}
     for row in rows:
         name = row.subject.removeprefix(OF_MODELS)
-        log = Log(row.second, row.minute, row.tokens, now=microseconds(now))
-        used[name] = Use(log.used_requests, log.used_tokens, in_flight.get(name, 0))
+        lately = Windows(row.second, row.minute, row.tokens, now=microseconds(now))
+        used[name] = Use(lately.used_requests, lately.used_tokens, in_flight.get(name, 0))
     return {name: Use(tokens_in_flight=n) for name, n in in_flight.items()} | used

@@ -9,7 +9,7 @@ from django.utils.dateformat import format as written
 
 from api_keys.services import KeyIdentity
 from billing.services import Refusal, usd
-from gateway.rates import Need, Rates, Trip
+from gateway.rates import Exceeded, Need, Rates
 
 
 class RefusedError(Exception):
@@ -26,11 +26,11 @@ class RefusedError(Exception):
 class RateLimitedError(RefusedError):
     """A request that came too soon; `wait` says in microseconds how much. None: it never fits."""
 
-    def __init__(self, sentence: str, trip: Trip, rates: Rates) -> None:
+    def __init__(self, sentence: str, exceeded: Exceeded, rates: Rates) -> None:
         super().__init__(
             HTTPStatus.TOO_MANY_REQUESTS, "resource-exhausted", sentence, "rate_limited"
         )
-        self.wait, self.rates = trip.wait, rates
+        self.wait, self.rates = exceeded.wait, rates
 
 
 class UncountedError(RefusedError):
@@ -108,7 +108,7 @@ def model_denied(name: str, key: KeyIdentity, reason: str) -> RefusedError:
 
 
 def unaffordable(refusal: Refusal, key: KeyIdentity) -> RefusedError:
-    if refusal == Refusal.AT_MOST_REACHED:
+    if refusal == Refusal.KEY_CAP_REACHED:
         return _denied(
             f"What is left of this month's spending cap of {usd(key.terms.monthly_cap_ticks or 0)} "
             f"of the API key {key.redacted} does not pay for this request. You can raise the cap "
@@ -130,28 +130,30 @@ def unaffordable(refusal: Refusal, key: KeyIdentity) -> RefusedError:
     return _denied(sentence, "spending_limit_reached" if is_limit else "credits_exhausted")
 
 
-def key_rate_limited(trip: Trip, need: Need, rates: Rates, key: KeyIdentity) -> RateLimitedError:
+def key_rate_limited(
+    exceeded: Exceeded, need: Need, rates: Rates, key: KeyIdentity
+) -> RateLimitedError:
     sentence = f"Too many requests for API key {key.redacted}. The key's rate limit is"
-    return _rate_limited(sentence, trip, need, rates)
+    return _rate_limited(sentence, exceeded, need, rates)
 
 
 def team_rate_limited(
-    trip: Trip, need: Need, rates: Rates, *, team_id: UUID, model: str
+    exceeded: Exceeded, need: Need, rates: Rates, *, team_id: UUID, model: str
 ) -> RateLimitedError:
     sentence = f"Too many requests for team {team_id} and model {model}. Your team's rate limit is"
-    return _rate_limited(sentence, trip, need, rates)
+    return _rate_limited(sentence, exceeded, need, rates)
 
 
-def _rate_limited(sentence: str, trip: Trip, need: Need, rates: Rates) -> RateLimitedError:
-    sentence = f"{sentence} - {trip.name} (actual/limit): {trip.actual}/{trip.limit}."
-    if trip.wait is None:
+def _rate_limited(sentence: str, exceeded: Exceeded, need: Need, rates: Rates) -> RateLimitedError:
+    sentence = f"{sentence} - {exceeded.name} (actual/limit): {exceeded.actual}/{exceeded.limit}."
+    if exceeded.wait is None:
         sentence += (
             f" The prompt alone has about {need.prompt} tokens, so this request does not fit "
             "however long you wait."
         )
-    elif trip.actual < trip.limit:
+    elif exceeded.actual < exceeded.limit:
         sentence += f" This request may use about {need.tokens} tokens."
-    return RateLimitedError(sentence, trip, rates)
+    return RateLimitedError(sentence, exceeded, rates)
 
 
 def _denied(sentence: str, reason: str) -> RefusedError:

@@ -301,7 +301,7 @@ def test_all_holds_of_a_key_together_stay_under_what_it_may_hold() -> None:
     billing.release([first.request_id], now=NOON)
     after = reserve(for_key(team, key_id, at_most=15))
 
-    assert answers == [Ceiling(10, 10), Ceiling(5, 5), Refusal.AT_MOST_REACHED]
+    assert answers == [Ceiling(10, 10), Ceiling(5, 5), Refusal.KEY_CAP_REACHED]
     assert another == Ceiling(10, 10), "another key holds for itself"
     assert after == Ceiling(10, 10)
     assert_clean()
@@ -322,7 +322,7 @@ def test_lapsed_holds_of_a_key_are_given_back_before_it_is_turned_away() -> None
     before = billing.reserve([request], now=NOON, until=LATER)
     after = billing.reserve([request], now=LATER, until=LATER + timedelta(minutes=2))
 
-    assert (before, after) == ([Refusal.AT_MOST_REACHED], [Ceiling(10, 10)])
+    assert (before, after) == ([Refusal.KEY_CAP_REACHED], [Ceiling(10, 10)])
     assert_clean()
 
 

@@ -12,12 +12,12 @@ from gateway.rates import (
     PARTS,
     SECOND,
     Entries,
+    Exceeded,
     Limits,
-    Log,
     Need,
     Standing,
-    Trip,
     Window,
+    Windows,
     duration,
     limits_of,
     longest,
@@ -170,16 +170,16 @@ def test_tokens_of_many_at_once_never_pass_the_limit_and_of_one_at_a_time_use_it
         now += int(step * MINUTE)
         for end, over in sorted(flying, key=lambda each: each[0]):
             if end <= now:
-                log = Log(**rows, now=end)
-                log.use(over.used)
-                rows = log.as_row()
+                windows = Windows(**rows, now=end)
+                windows.use(over.used)
+                rows = windows.as_row()
                 used.append((end, over.used))
                 flying.remove((end, over))
-        log = Log(**rows, now=now)
+        windows = Windows(**rows, now=now)
         in_flight = sum(each.need.tokens for _, each in flying)
         spent = sum(n for at, n in used if at > now - MINUTE)
-        trip = log.trip(limits, request.need, in_flight)
-        if trip is None:
+        exceeded = windows.exceeded(limits, request.need, in_flight)
+        if exceeded is None:
             flying.append((now + request.takes, request))
             if spent + in_flight + request.need.tokens > limit:
                 assert in_flight == 0
@@ -196,41 +196,43 @@ def test_tokens_of_many_at_once_never_pass_the_limit_and_of_one_at_a_time_use_it
 
 def test_the_wait_for_tokens_counts_only_what_time_takes_away() -> None:
     limits = Limits(tokens_per_minute=100)
-    log = Log(now=START)
-    log.use(90)
-    later = Log(**log.as_row(), now=START + 20 * SECOND)
+    windows = Windows(now=START)
+    windows.use(90)
+    later = Windows(**windows.as_row(), now=START + 20 * SECOND)
 
-    assert later.trip(limits, Need(5, 8), 0) is None
-    alone = later.trip(limits, Need(20, 30), 0)
-    beside = later.trip(limits, Need(5, 8), 5)
-    never = later.trip(limits, Need(100, 101), 0)
+    assert later.exceeded(limits, Need(5, 8), 0) is None
+    alone = later.exceeded(limits, Need(20, 30), 0)
+    beside = later.exceeded(limits, Need(5, 8), 5)
+    never = later.exceeded(limits, Need(100, 101), 0)
 
-    assert alone == Trip("Tokens per Minute", 90, 100, 40 * SECOND)
-    assert beside == Trip("Tokens per Minute", 95, 100, SECOND), "those in flight may end any time"
-    assert never == Trip("Tokens per Minute", 90, 100, None)
+    assert alone == Exceeded("Tokens per Minute", 90, 100, 40 * SECOND)
+    assert beside == Exceeded("Tokens per Minute", 95, 100, SECOND), (
+        "those in flight may end any time"
+    )
+    assert never == Exceeded("Tokens per Minute", 90, 100, None)
 
 
 def test_of_several_limits_the_one_to_wait_for_longest_is_named() -> None:
     limits = Limits(requests_per_second=1, requests_per_minute=1)
-    log = Log(now=START)
-    log.let_in(limits)
+    windows = Windows(now=START)
+    windows.let_in(limits)
 
-    trip = Log(**log.as_row(), now=START + SECOND // 2).trip(limits, SMALL, 0)
+    exceeded = Windows(**windows.as_row(), now=START + SECOND // 2).exceeded(limits, SMALL, 0)
 
-    assert trip == Trip("Requests per Minute", 1, 1, 59_500_000)
-    never = Trip("Tokens per Minute", 0, 1, None)
-    assert longest([trip, never]) == longest([never, trip]) == never
+    assert exceeded == Exceeded("Requests per Minute", 1, 1, 59_500_000)
+    never = Exceeded("Tokens per Minute", 0, 1, None)
+    assert longest([exceeded, never]) == longest([never, exceeded]) == never
     assert longest([]) is None
 
 
 def test_what_has_no_limit_is_not_written_down() -> None:
-    log = Log(now=START)
+    windows = Windows(now=START)
 
-    log.let_in(Limits())
+    windows.let_in(Limits())
 
-    assert not log.has_changed
-    assert log.trip(Limits(), Need(10**9, 10**10), 10**10) is None
-    assert log.requests(Limits()) == log.tokens(Limits(), 5) == []
+    assert not windows.has_changed
+    assert windows.exceeded(Limits(), Need(10**9, 10**10), 10**10) is None
+    assert windows.requests(Limits()) == windows.tokens(Limits(), 5) == []
 
 
 def test_the_tightest_limit_is_the_one_of_which_the_least_part_is_left() -> None:
@@ -259,10 +261,16 @@ class Agreed:
 def test_limits_follow_the_tier_unless_something_else_was_agreed() -> None:
     model = Numbers([150, 172, 208, 312, 500], [50, 60])
 
-    assert limits_of(model, 0) == Limits(150, 50)
-    assert limits_of(model, 4) == Limits(500, 60), "a list that ends early goes on with its last"
-    assert limits_of(model, 1, Agreed(None, 7)) == Limits(172, 7)
-    assert limits_of(model, 1, Agreed(9, None)) == Limits(9, 60)
+    assert limits_of(model, 0) == Limits(requests_per_second=150, tokens_per_minute=50)
+    assert limits_of(model, 4) == Limits(requests_per_second=500, tokens_per_minute=60), (
+        "a list that ends early goes on with its last"
+    )
+    assert limits_of(model, 1, Agreed(None, 7)) == Limits(
+        requests_per_second=172, tokens_per_minute=7
+    )
+    assert limits_of(model, 1, Agreed(9, None)) == Limits(
+        requests_per_second=9, tokens_per_minute=60
+    )
     assert limits_of(Numbers([], []), 3) == Limits()
 
 
