@@ -1,5 +1,6 @@
 """The page of billing details, as people read it and fill it in."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -55,12 +56,12 @@ def test_before_saving_one_reads_that_issued_invoices_stay(alice: Client, team: 
 
 
 def test_the_form_begins_with_what_is_saved(alice: Client, team: Team) -> None:
-    send(alice, team, tax_id_type="us_ein", tax_number="911144442")
+    send(alice, team, tax_id_type="ch_uid", tax_number="che100155212")
 
     form = alice.get(page("details", team)).context["form"]
 
     assert form.initial["name"] == "Larkspur Labs GmbH"
-    assert form.initial["tax_number"] == "91-1144442"
+    assert form.initial["tax_number"] == "CHE-100.155.212"
     assert form.initial["seen"] == saved(team).version
 
 
@@ -119,7 +120,7 @@ def test_who_saves_over_a_colleague_is_shown_what_is_saved_and_may_insist(
 ) -> None:
     save(team)
     later = NOON + timedelta(minutes=1)
-    save(team, billing.Details(**{**LARKSPUR.values, "city": "Kiel"}), seen_at=NOON, now=later)
+    save(team, replace(LARKSPUR, city="Kiel"), seen_at=NOON, now=later)
 
     answer = send(alice, team, city="Ulm", seen=NOON.isoformat())
 
@@ -194,7 +195,7 @@ def test_a_receipt_shows_address_and_tax_number_and_an_old_one_does_without(
     clock.shift(1)
     alice.post(page("checkout", team, begun(alice, team).pk), CARD)
     bare, full = Invoice.of(team).order_by("number")
-    save(team, billing.Details(**{**LARKSPUR.values, "name": "Renamed"}), seen_at=NOON)
+    save(team, replace(LARKSPUR, name="Renamed"), seen_at=NOON)
 
     old, new = (text(alice.get(page("invoice", team, pk))) for pk in (bare.pk, full.pk))
 

@@ -9,7 +9,7 @@ from tests.e2e.conftest import watch
 from tests.e2e.people import PASSWORD, sign_in, sign_up
 from tests.servers import Console
 
-EMAIL = "ines@example.com"
+EMAIL = "irma@example.com"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def plain(browser: Browser, server: Console, problems: list[str]) -> Iterator[Pa
 def test_details_are_corrected_before_they_are_saved_and_printed_on_the_next_receipt(
     page: Page, plain: Page
 ) -> None:
-    sign_up(page, EMAIL, "Ines Okafor")
+    sign_up(page, EMAIL, "Irma Okafor")
     address = f"{page.url}billing/details/"
     page.goto(address)
     page.get_by_role("button", name="Add billing details").click()
