@@ -1,15 +1,20 @@
 """The shape of what people type on the billing pages."""
 
 import re
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils.dateparse import parse_datetime
 
 from billing import services as billing
+from billing.models import LedgerEntry
 from billing.payments import AMEX, Card, brand_of, passes_luhn
 from billing.rules import ticks_from_usd, usd, usd_from_ticks
 
@@ -66,6 +71,24 @@ class BuyForm(forms.Form):
     @property
     def cents(self) -> int:
         return int(self.cleaned_data["cents"])
+
+    @property
+    def key(self) -> UUID:
+        return UUID(str(self.cleaned_data["idempotency_key"]))
+
+
+class PromoForm(forms.Form):
+    """A promo code, however it was written down. The hidden key makes two clicks one use."""
+
+    code = forms.CharField(
+        label="Code",
+        max_length=80,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autofocus": True, "class": "mono", "spellcheck": "false"}
+        ),
+        error_messages={"required": "Enter a code."},
+    )
+    idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     @property
     def key(self) -> UUID:
@@ -166,3 +189,176 @@ class SpendingLimitForm(forms.Form):
     @property
     def ticks(self) -> int:
         return ticks_from_usd(self.cleaned_data["limit"])
+
+
+class AlertsForm(forms.Form):
+    """At how many percent of the spending limit to be told."""
+
+    percents = forms.CharField(
+        label="Percent of the spending limit",
+        required=False,
+        max_length=60,
+        help_text="Up to 5 whole numbers from 1 to 100, such as 50, 80, 100.",
+        widget=forms.TextInput(
+            attrs={"inputmode": "text", "autocomplete": "off", "autofocus": True}
+        ),
+    )
+
+    def __init__(self, *args: Any, percents: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["percents"].initial = ", ".join(map(str, percents))
+
+    def clean_percents(self) -> list[int]:
+        percents = []
+        for part in re.split(r"[\s,;%]+", self.cleaned_data["percents"].strip(" ,;%")):
+            if part and not re.fullmatch(r"[0-9]{1,9}", part):
+                raise forms.ValidationError(f"{part} is not a whole number.")
+            percents += [int(part)] if part else []
+        return percents
+
+
+class DetailsForm(forms.Form):
+    """Who invoices are made out to. A hidden time says which details the person had in view."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=120,
+        help_text="Of the company, or of the person who buys.",
+        widget=forms.TextInput(attrs={"autocomplete": "billing organization", "autofocus": True}),
+    )
+    email = forms.EmailField(
+        label="Email",
+        max_length=254,
+        help_text="Mail about billing goes to this address.",
+        widget=forms.EmailInput(attrs={"autocomplete": "billing email"}),
+    )
+    line1 = forms.CharField(
+        label="Address",
+        max_length=120,
+        widget=forms.TextInput(attrs={"autocomplete": "billing address-line1"}),
+    )
+    line2 = forms.CharField(
+        label="Address, second line (optional)",
+        required=False,
+        max_length=120,
+        widget=forms.TextInput(attrs={"autocomplete": "billing address-line2"}),
+    )
+    postal_code = forms.CharField(
+        label="Postal code",
+        required=False,
+        max_length=20,
+        help_text="Where there is one.",
+        widget=forms.TextInput(attrs={"autocomplete": "billing postal-code"}),
+    )
+    city = forms.CharField(
+        label="City",
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "billing address-level2"}),
+    )
+    state = forms.CharField(
+        label="State or province (optional)",
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "billing address-level1"}),
+    )
+    country = forms.ChoiceField(
+        label="Country", widget=forms.Select(attrs={"autocomplete": "billing country"})
+    )
+    tax_id_type = forms.ChoiceField(label="Kind of tax number (optional)", required=False)
+    tax_number = forms.CharField(
+        label="Tax number",
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    seen = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, saved: billing.Details | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        countries = list(billing.countries().items())
+        kinds = [(kind.code, kind.label) for kind in billing.tax_id_types().values()]
+        self.fields["country"].choices = [("", "Choose a country"), *countries]  # type: ignore[attr-defined]
+        self.fields["tax_id_type"].choices = [("", "None"), *kinds]  # type: ignore[attr-defined]
+        if saved:
+            tax_id = saved.tax_id
+            self.initial = {
+                **saved.values,
+                "tax_number": tax_id["number"] if tax_id else "",
+                "seen": saved.version,
+            }
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        kind, number = data.get("tax_id_type"), data.get("tax_number")
+        if number and not kind and "tax_id_type" not in self.errors:
+            self.add_error("tax_id_type", "Choose what kind of number it is.")
+        if kind and not number and "tax_number" not in self.errors:
+            self.add_error("tax_number", "Enter the number, or choose “None” as its kind.")
+        return data
+
+    @property
+    def details(self) -> billing.Details:
+        typed = {name: value for name, value in self.cleaned_data.items() if name != "seen"}
+        return billing.Details(**typed)
+
+    @property
+    def seen_at(self) -> datetime | None:
+        try:
+            return parse_datetime(self.cleaned_data["seen"])
+        except ValueError:
+            return None
+
+
+class LedgerForm(forms.Form):
+    """Which movements to show: of a kind, and of days in the reader's time zone."""
+
+    kind = forms.ChoiceField(
+        label="Kind",
+        required=False,
+        choices=[("", "All movements"), *LedgerEntry.Kind.choices],
+        error_messages={"invalid_choice": "There are no movements of this kind. Choose another."},
+    )
+
+    def __init__(self, data: Mapping[str, Any], *, zone: ZoneInfo) -> None:
+        super().__init__(data, auto_id="ledger-%s")
+        self._zone = zone
+        # Not in the class: "from" is a word of Python's.
+        self.fields["from"] = _day_field("From")
+        self.fields["to"] = _day_field("To")
+
+    def clean(self) -> None:
+        first, last = self.cleaned_data.get("from"), self.cleaned_data.get("to")
+        if first and last and last < first:
+            self.add_error("to", "The last day is before the first.")
+
+    @property
+    def wanted(self) -> billing.Wanted:
+        first, last = self.cleaned_data["from"], self.cleaned_data["to"]
+        return billing.Wanted(
+            kind=self.cleaned_data["kind"],
+            since=self._midnight(first) if first else None,
+            before=self._midnight(last + timedelta(days=1)) if last else None,
+        )
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What is asked for, as an address carries it."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, datetime.min.time(), self._zone)
+
+
+def _day_field(label: str) -> forms.DateField:
+    wrong = "Write a day from 2000 to 2099 as in 2026-11-21."
+    return forms.DateField(
+        label=label,
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        validators=[
+            MinValueValidator(date(2000, 1, 1), wrong),
+            MaxValueValidator(date(2099, 12, 31), wrong),
+        ],
+        error_messages={"invalid": wrong},
+    )

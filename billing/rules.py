@@ -4,7 +4,7 @@ import calendar
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,12 @@ TIER_THRESHOLDS_TICKS: Final = tuple(
     dollars * TICKS_PER_USD for dollars in (0, 50, 250, 1_000, 5_000)
 )
 HIGHEST_TIER: Final = len(TIER_THRESHOLDS_TICKS) - 1
+# Before a day is over, its hours say too little about a month.
+LEAST_MEASURED: Final = timedelta(days=1)
+# Further ahead nobody believes an estimate.
+FORESEEN: Final = timedelta(days=366)
 _CENT: Final = Decimal("0.01")
+_MICROSECOND: Final = timedelta(microseconds=1)
 _SIGNIFICANT_DIGITS: Final = 4
 
 
@@ -189,9 +194,46 @@ def draw(ordered: Sequence[Purse], amount_ticks: int) -> tuple[list[tuple[UUID, 
     return taken, amount_ticks
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So much was spent in so long. Whatever is told of later days goes on like this."""
+
+    ticks: int
+    elapsed: timedelta
+
+    def spends(self, span: timedelta) -> int:
+        return self.ticks * (span // _MICROSECOND) // (self.elapsed // _MICROSECOND)
+
+    def takes(self, ticks: int) -> timedelta:
+        """Say how long it takes to spend so much; no more than `FORESEEN`."""
+        microseconds = ticks * (self.elapsed // _MICROSECOND) // self.ticks
+        return min(microseconds, FORESEEN // _MICROSECOND) * _MICROSECOND
+
+
+def pace_since(start: datetime, ticks: int, *, now: datetime) -> Pace | None:
+    """Measure a pace; None where nothing was spent, or too little time has passed."""
+    elapsed = now - start
+    return Pace(ticks, elapsed) if ticks > 0 and elapsed >= LEAST_MEASURED else None
+
+
+def last_until(purses: Iterable[Purse], pace: Pace, *, now: datetime) -> datetime:
+    """Say when purses, in their order of use, are used up or expired; at most `FORESEEN` ahead."""
+    horizon, moment = now + FORESEEN, now
+    for purse in purses:
+        over_at = moment + pace.takes(purse.remaining_ticks)
+        if purse.expires_at is not None:
+            over_at = min(over_at, max(moment, purse.expires_at))
+        moment = min(over_at, horizon)
+    return moment
+
+
 def cycle_of(moment: datetime) -> date:
     """Name the billing cycle: the first day of the moment's UTC calendar month."""
     return moment.astimezone(UTC).date().replace(day=1)
+
+
+def begin_of(cycle: date) -> datetime:
+    return datetime.combine(cycle, datetime.min.time(), UTC)
 
 
 def months_later(moment: datetime, months: int) -> datetime:

@@ -1,4 +1,4 @@
-"""What billing does on its own: take back what expired or was left behind, and ask processors."""
+"""What billing does on its own: take back what is over, ask processors, and send mail."""
 
 from django.utils import timezone
 from procrastinate.contrib.django import app
@@ -11,6 +11,13 @@ from billing import services as billing
 def sweep_holds(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes the planned time
     """Give back the holds of requests that nobody ended."""
     billing.sweep(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="send_notices")
+def send_notices(timestamp: int) -> None:  # noqa: ARG001
+    """Mail teams that used part of their spending limit, or ran out."""
+    billing.send_notices(now=timezone.now())
 
 
 @app.periodic(cron="*/5 * * * *")

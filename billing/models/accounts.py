@@ -49,6 +49,8 @@ class BillingAccount(TeamOwned):
                 condition=Q(paid_ticks__gte=0), name="billing_account_paid_not_negative"
             ),
         ]
+        # For the job that looks each minute who is to be told of something.
+        indexes = [models.Index(fields=["refused_month"], name="billing_account_refused")]
 
     def __str__(self) -> str:
         return f"Billing account of {self.team_id}"
@@ -74,6 +76,7 @@ class BillingCycle(TeamOwned):
                 name="billing_cycle_charged_covers_accrued",
             ),
         ]
+        indexes = [models.Index(fields=["month"], name="billing_cycle_of_month")]
 
     def __str__(self) -> str:
         return f"{self.month:%B %Y}"

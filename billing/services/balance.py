@@ -1,5 +1,6 @@
 """What a team can spend at a moment, and from what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from django.db.models.functions import Least
 
 from accounts.models import Team
 from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
+from billing.models.accounts import default_alert_percents
 from billing.rules import TICKS_PER_USD, cycle_of
 
 
@@ -27,9 +29,11 @@ class Balance:
     invoice_left_ticks: int
     held_ticks: int
     held_requests: int
+    charged_ticks: int  # All that this month has cost, and how much of it goes on its invoice.
     accrued_ticks: int
     spending_limit_ticks: int  # The one in force: the customer's, under the hard limit.
     hard_limit_ticks: int
+    alert_percents: Sequence[int]  # At these parts of the limit a mail is sent.
 
     @property
     def available_ticks(self) -> int:
@@ -38,7 +42,21 @@ class Balance:
     @property
     def total_ticks(self) -> int:
         """What there is, requests in flight included."""
-        return self.free_ticks + self.prepaid_ticks + self.invoice_left_ticks
+        return self.credits_ticks + self.invoice_left_ticks
+
+    @property
+    def credits_ticks(self) -> int:
+        return self.free_ticks + self.prepaid_ticks
+
+    @property
+    def paid_by_credits_ticks(self) -> int:
+        return self.charged_ticks - self.accrued_ticks
+
+    @property
+    def limit_percent(self) -> int:
+        """How much of the spending limit is used; all, when staff lowered it under that."""
+        limit = self.spending_limit_ticks
+        return min(100, 100 * self.accrued_ticks // limit) if limit else 100
 
 
 def balance(team: Team, *, now: datetime) -> Balance:
@@ -46,31 +64,31 @@ def balance(team: Team, *, now: datetime) -> Balance:
     usable = CreditGrant.of(team).usable(now)
     prepaid = CreditGrant.Kind.PREPAID
     account = BillingAccount.of(team)
-    row: dict[str, Any] = dict(
-        Team.objects.filter(pk=team.pk)
-        .annotate(
-            free=_sum(usable.exclude(kind=prepaid), "remaining_ticks"),
-            prepaid=_sum(usable.filter(kind=prepaid), "remaining_ticks"),
-            accrued=_sum(BillingCycle.of(team).filter(month=cycle_of(now)), "accrued_ticks"),
-            held=Subquery(account.values("held_ticks")),
-            requests=Subquery(
-                Hold.of(team)
-                .filter(state=Hold.State.LIVE)
-                .values("team")
-                .annotate(n=Count("pk"))
-                .values("n")
-            ),
-            hard_limit=Subquery(account.values("hard_limit_ticks")),
-            limit=Subquery(
-                account.values(n=Least(F("spending_limit_ticks"), F("hard_limit_ticks")))
-            ),
-        )
-        .values("free", "prepaid", "accrued", "held", "requests", "hard_limit", "limit")
-        .get()
-    )
+    cycle = BillingCycle.of(team).filter(month=cycle_of(now))
+    parts: dict[str, Any] = {
+        "free": _sum(usable.exclude(kind=prepaid), "remaining_ticks"),
+        "prepaid": _sum(usable.filter(kind=prepaid), "remaining_ticks"),
+        "charged": _sum(cycle, "charged_ticks"),
+        "accrued": _sum(cycle, "accrued_ticks"),
+        "held": Subquery(account.values("held_ticks")),
+        "requests": Subquery(
+            Hold.of(team)
+            .filter(state=Hold.State.LIVE)
+            .values("team")
+            .annotate(n=Count("pk"))
+            .values("n")
+        ),
+        "hard_limit": Subquery(account.values("hard_limit_ticks")),
+        "limit": Subquery(
+            account.values(n=Least(F("spending_limit_ticks"), F("hard_limit_ticks")))
+        ),
+        "alerts": Subquery(account.values("alert_percents")),
+    }
+    row = dict(Team.objects.filter(pk=team.pk).annotate(**parts).values(*parts).get())
     # A team that has never used billing has no account yet; it will get this one.
     if row["hard_limit"] is None:
         row["hard_limit"] = settings.DEFAULT_HARD_LIMIT_USD * TICKS_PER_USD
+        row["alerts"] = default_alert_percents()
     known = {name: value or 0 for name, value in row.items()}
     return Balance(
         free_ticks=known["free"],
@@ -79,9 +97,11 @@ def balance(team: Team, *, now: datetime) -> Balance:
         invoice_left_ticks=max(0, known["limit"] - known["accrued"]),
         held_ticks=known["held"],
         held_requests=known["requests"],
+        charged_ticks=known["charged"],
         accrued_ticks=known["accrued"],
         spending_limit_ticks=known["limit"],
         hard_limit_ticks=known["hard_limit"],
+        alert_percents=row["alerts"],
     )
 
 

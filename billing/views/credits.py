@@ -1,22 +1,19 @@
 """The page of credits: what there is, buying more, and the spending limit."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.proof import proof_required
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing import services as billing
-from billing.forms import BuyForm, SpendingLimitForm
+from billing.forms import AlertsForm, BuyForm, PromoForm, SpendingLimitForm
 from billing.models import Purchase
-from billing.rules import TICKS_PER_USD, cycle_of, months_later
+from billing.rules import TICKS_PER_USD
 
 RECENT_ENTRIES: Final = 20
 # Who just paid sees the outcome. What was left open before that, the job finds out.
@@ -30,7 +27,7 @@ GAP_PERCENT: Final = 0.4
 @team_view(Permission.BILLING_READ, operation="GetBilling")
 @require_safe
 def credits_page(request: TeamRequest) -> HttpResponse:
-    return _credits_page(request)
+    return render_credits(request)
 
 
 @team_view(Permission.BILLING_WRITE, operation="BeginPurchase")
@@ -53,50 +50,35 @@ def buy(request: TeamRequest) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return to_checkout(purchase)
-    return _credits_page(request, buy_form=form)
+    return render_credits(request, buy_form=form)
 
 
-@team_view(Permission.BILLING_WRITE, operation="SetSpendingLimit")
-@proof_required
-@require_POST
-def spending_limit(request: TeamRequest) -> HttpResponse:
-    now = timezone.now()
-    form = SpendingLimitForm(request.POST, standing=billing.balance(request.team, now=now))
-    if form.is_valid():
-        try:
-            billing.set_spending_limit(
-                team=request.team, actor=request.actor, limit_ticks=form.ticks, now=now
-            )
-        except billing.SpendingLimitError as error:
-            form.add_error("limit", str(error))
-        else:
-            messages.success(request, "Spending limit changed. It is in force now.")
-            return to_credits(request)
-    return _credits_page(request, limit_form=form)
-
-
-def _credits_page(
+def render_credits(
     request: TeamRequest,
     *,
     buy_form: BuyForm | None = None,
     limit_form: SpendingLimitForm | None = None,
+    alerts_form: AlertsForm | None = None,
+    promo_form: PromoForm | None = None,
 ) -> HttpResponse:
+    """Show the page, with the dialog open whose form came back with errors."""
     now = timezone.now()
     billing.reconcile_all(team=request.team, at_most=RECONCILED_IN_PASSING, now=now)
     standing = billing.balance(request.team, now=now)
+    grants = billing.standings(request.team, now=now)
     context = {
         "balance": standing,
         "shares": _shares(standing),
-        "limit_percent": _limit_percent(standing),
         "is_low": standing.available_ticks < LOW_TICKS,
         "low_ticks": LOW_TICKS,
-        "grants": billing.standings(request.team, now=now),
+        "grants": grants,
+        "outlook": billing.outlook(request.team, standing, grants, now=now),
         "entries": billing.recent_entries(request.team, limit=RECENT_ENTRIES),
-        "month": cycle_of(now),
-        "resets_at": months_later(datetime.combine(cycle_of(now), datetime.min.time(), UTC), 1),
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,
         "buy_form": buy_form or BuyForm(),
         "limit_form": limit_form or SpendingLimitForm(standing=standing),
+        "alerts_form": alerts_form or AlertsForm(percents=standing.alert_percents),
+        "promo_form": promo_form or PromoForm(),
         "expiry_months": settings.PREPAID_EXPIRY_MONTHS,
     }
     return render_page(request, "billing/credits.html", context)
@@ -117,12 +99,6 @@ def _shares(standing: billing.Balance) -> dict[str, float]:
         "invoice": invoice,
         "invoice_from": before_invoice + GAP_PERCENT if before_invoice else 0,
     }
-
-
-def _limit_percent(standing: billing.Balance) -> int:
-    """Say how much of the spending limit is used; all, when staff lowered it under that."""
-    limit = standing.spending_limit_ticks
-    return min(100, 100 * standing.accrued_ticks // limit) if limit else 100
 
 
 def to_checkout(purchase: Purchase) -> HttpResponseRedirect:

@@ -20,7 +20,7 @@ from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
 from api_keys.models import ApiKey, KeyAddress, KeyLeak
-from billing.services import TierStanding
+from billing.services import TierStanding, balance
 from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
 from tests.accounts.people import make_person
@@ -63,7 +63,7 @@ def test_each_mail_that_allauth_can_send_is_ours_and_none_is_left_that_nobody_se
 
     assert of_allauth - NEVER_SENT <= OURS
     assert not NEVER_SENT & OURS
-    folders = [console.BASE_DIR / app for app in ("accounts", "api_keys", "gateway")]
+    folders = [console.BASE_DIR / app for app in ("accounts", "api_keys", "billing", "gateway")]
     sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     for name in OURS - of_allauth:
         assert Path(name).name in sources, name
@@ -111,6 +111,9 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
         ),
         "is_blocked": True,
         "address": KeyAddress(ip="203.0.113.7", country="Germany", first_used_at=NOON),
+        "month": NOON.date(),
+        "resets_on": NOON.date(),
+        "balance": balance(team, now=NOON),
     }
 
 

@@ -48,6 +48,7 @@ def test_these_pages_ask_and_no_others() -> None:
         "api_keys:create",
         "api_keys:edit",
         "api_keys:rotate",
+        "billing:save_details",
         "billing:spending_limit",
         "mfa_activate_totp",
         "mfa_add_webauthn",

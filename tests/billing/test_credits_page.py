@@ -27,8 +27,8 @@ def test_the_page_explains_the_balance_and_whose_it_is(alice: Client, team: Team
     words = text(alice.get(page("credits", team)))
 
     assert "Credits belong to Larkspur Labs and are shared by its members." in words
-    assert "Free and promo credits used first $6.00" in words
-    assert "Prepaid credits used second $25.00" in words
+    assert "Free and promo credits used first, by expiry $6.00" in words
+    assert "Prepaid credits used second, by age $25.00" in words
     assert "Available $31.00" in words
     assert "only credits are used. Requests are rejected automatically" in words
     assert "atlas" in words
