@@ -29,11 +29,22 @@ def close_account(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
     billing.close_account(team=team, actor=actor, now=now)
 
 
+@receiver(team_closed)
+def forget_details(*, team: Team, **_: Any) -> None:
+    billing.forget_details(team=team)
+
+
 @receiver(person_erased)
 def forget_buyer(*, user: User, team: Team, known: KnownAs, **_: Any) -> None:
     billing.forget_buyer(user=user, team=team, known=known)
+    billing.forget_redeemer(user=user)
 
 
 @receiver(personal_data_asked)
 def tell_what_a_person_bought(*, user: User, **_: Any) -> dict[str, Any]:
-    return {"purchases": billing.bought_by(user)}
+    return {"purchases": billing.bought_by(user), "promo_codes": billing.redeemed_by(user)}
+
+
+@receiver(personal_data_asked)
+def tell_the_details_of_their_own_team(*, user: User, **_: Any) -> dict[str, Any]:
+    return {"billing_details": billing.details_of(user)}

@@ -28,7 +28,7 @@ from accounts.rules import Permission
 from api_keys import services as api_keys
 from billing import services as billing
 from billing.services import BillingItem, Card, GrantKind
-from console import demo_keys
+from console import demo_codes, demo_details, demo_keys
 from gateway import services as gateway
 from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
@@ -139,6 +139,7 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
             now=start,
         )
         _fill(larkspur, people, now)
+    demo_details.save(larkspur, by=people["alice"], now=start)
     # The processor is asked outside of any transaction, so these stand alone; each happens once.
     for day, usd in ((0, 100), (24, 100), (49, 100), (74, 250)):
         _buy(larkspur, people["alice"], usd, key=day, now=start + timedelta(days=day, hours=9))
@@ -328,16 +329,7 @@ def _live(
     api_keys.disable(key=keys[notebook].key, actor=_acting(people["bob"]), now=end_of_notebook)
     yesterday = now - timedelta(days=1)
     serve(end_of_notebook, yesterday, programs)
-    billing.grant(
-        team=larkspur,
-        actor=SYSTEM,
-        kind=GrantKind.PROMO,
-        amount_ticks=25 * billing.TICKS_PER_USD,
-        label="Code AUTUMN25",
-        idempotency_key="demo:autumn",
-        expires_at=now + timedelta(days=40),
-        now=yesterday,
-    )
+    demo_codes.redeem(larkspur, by=people["alice"], support=people["sam"], now=yesterday)
     serve(yesterday, now, programs)
     side_project = Program(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400

@@ -48,6 +48,7 @@ def checkout(request: TeamRequest, purchase_id: UUID) -> HttpResponse:
         "reason": payments.reason(purchase.failure_code) if purchase.failure_code else "",
         "test_cards": payments.TEST_CARDS,
         "expires_at": _expiry(now),
+        "details": billing.details(request.team),
         "invoice": Invoice.of(request.team).filter(purchase=purchase).first(),
     }
     return render_page(request, "billing/checkout.html", context)
@@ -67,7 +68,11 @@ def confirm(request: TeamRequest, purchase_id: UUID) -> HttpResponse:
         )
     if request.method == "POST" or purchase.status != Purchase.Status.REQUIRES_ACTION:
         return _to_outcome(request, purchase)
-    context = {"purchase": purchase, "expires_at": _expiry(now)}
+    context = {
+        "purchase": purchase,
+        "expires_at": _expiry(now),
+        "details": billing.details(request.team),
+    }
     return render_page(request, "billing/confirm.html", context)
 
 

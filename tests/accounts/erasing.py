@@ -93,6 +93,16 @@ def live(person: User, client: Client) -> tuple[Team, Team]:
         idempotency_key="sorry",
         now=NOON,
     )
+    # After the purchase: a receipt would keep it, as the law requires.
+    billing.save_details(
+        team=own,
+        actor=acting(person),
+        details=billing.Details(
+            name=f"Office of {HANDLE}", email=OLD_EMAIL, line1="Quillham", city="A", country="GB"
+        ),
+        seen_at=None,
+        now=NOON,
+    )
     key = api_keys.create(
         team=own, actor=acting(person), owner=person, name=f"{NAME}'s laptop", now=NOON
     ).key
