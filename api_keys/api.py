@@ -1,8 +1,9 @@
 """Where GitHub's secret scanning reports the secrets that it finds in public."""
 
+import json
+import re
 from typing import Any, Final
 
-import orjson
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -15,6 +16,8 @@ from api_keys import services as api_keys
 from api_keys.services import Finding
 
 LONGEST_BODY: Final = 2 * 2**20
+# What JSON can name and no text can hold: half of a character that takes two of UTF-16's units.
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 RETRY_AFTER: Final = 60  # Seconds; by then GitHub's keys are asked for anew.
 
 
@@ -45,6 +48,8 @@ def github(request: HttpRequest) -> HttpResponse:
     except api_keys.KeysUnavailableError as error:
         refused = _refused(503, str(error))
         refused.headers["Retry-After"] = str(RETRY_AFTER)
+        # Why is in the log already, once; strangers must not fill it with a line for each request.
+        refused._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
         return refused
     findings = [
         Finding(record["token"], source=_text(record, "source"), url=_text(record, "url"))
@@ -70,25 +75,26 @@ def github(request: HttpRequest) -> HttpResponse:
 def _records(body: bytes) -> list[dict[str, Any]]:
     """Read the matches that have a token, which is all that is needed of one.
 
-    Without a token there is nothing to look for, nor to name in an answer.
+    Without a token there is nothing to look for, nor to name in an answer. What is odd about one
+    match must not lose the others: so no byte is refused here, and no number for its length.
     """
     try:
-        told = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        told = json.loads(body.decode(errors="replace"), parse_int=float)
+    except (ValueError, RecursionError):
         raise ValueError("The body is not JSON.") from None
     if not isinstance(told, list):
         raise ValueError("The body is not a list of matches.")  # noqa: TRY004 -- of who sent it
-    return [
-        record
-        for record in told
-        if isinstance(record, dict) and isinstance(record.get("token"), str)
-    ]
+    return [record for record in told if isinstance(record, dict) and _is_text(record.get("token"))]
 
 
 def _text(record: dict[str, Any], name: str) -> str:
     """Read what a match may leave out; what is no text counts as left out."""
     value = record.get(name)
-    return value if isinstance(value, str) else ""
+    return str(value) if _is_text(value) else ""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not _HALF.search(value)
 
 
 def _refused(status: int, sentence: str) -> HttpResponse:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,13 @@ KEPT_FOR: Final = timedelta(days=1)
 # Whatever ids strangers make up, and however often, GitHub is asked no more often than that.
 ASKED_EVERY: Final = timedelta(minutes=1)
 TIMEOUT: Final = (3.05, 7)  # Seconds to connect, and to wait for the answer.
-ASKED: Final = "asked"
+ASKING: Final = "asking"
+ANSWERED: Final = "answered"
 FAILED: Final = "failed"
 LONGEST_ID: Final = 128
 LONGEST_SIGNATURE: Final = 256
 
-_asking = Lock()
+_turn = Lock()
 
 
 class BadSignatureError(Exception):
@@ -85,30 +87,31 @@ def _public_key(key_id: str, now: datetime) -> ec.EllipticCurvePublicKey:
 
 
 def _listed(key_id: str, now: datetime) -> str | None:
-    """Find a key on GitHub's list, asking for the list where it is old or does not have the key."""
+    """Find a key on GitHub's list, asking for the list where it is old or does not have the key.
+
+    Nobody waits for another that asks, as strangers could then have every connection wait. What the
+    old list does not know is not known until there is an answer.
+    """
     name = f"github-keys:{settings.GITHUB_SECRET_SCANNING_KEYS_URL}"
     asked = f"{name}:asked"
     kept = cache.get(name)
-    if not _answers(kept, key_id, now):
-        with _asking:  # Others of this process wait for the one that asks.
-            kept = cache.get(name)
-            if not _answers(kept, key_id, now) and _may_ask(asked, kept):
+    if not _answers(kept, key_id, now) and _turn.acquire(blocking=False):
+        try:
+            # Once a minute, whichever process does it.
+            if cache.add(asked, ASKING, ASKED_EVERY.total_seconds()):
                 if keys := _fetch():
                     kept = {"keys": keys, "at": now}
                     cache.set(name, kept, KEPT_FOR.total_seconds())
-                else:
-                    cache.set(asked, FAILED, ASKED_EVERY.total_seconds())
+                cache.set(asked, ANSWERED if keys else FAILED, ASKED_EVERY.total_seconds())
+            else:
+                kept = cache.get(name)  # As it may have come meanwhile.
+        finally:
+            _turn.release()
     if kept and key_id in kept["keys"]:
         return str(kept["keys"][key_id])
-    if kept is None or cache.get(asked) == FAILED:
+    if kept is None or cache.get(asked) in {ASKING, FAILED}:
         raise KeysUnavailableError
     return None
-
-
-def _may_ask(asked: str, kept: dict[str, Any] | None) -> bool:
-    """Say whether it is time to ask. Without any list, a second process need not wait for it."""
-    is_time = cache.add(asked, ASKED, ASKED_EVERY.total_seconds())
-    return is_time or (kept is None and cache.get(asked) == ASKED)
 
 
 def _answers(kept: dict[str, Any] | None, key_id: str, now: datetime) -> bool:
@@ -118,6 +121,8 @@ def _answers(kept: dict[str, Any] | None, key_id: str, now: datetime) -> bool:
 def _fetch() -> dict[str, str]:
     """Ask for the list: PEM by id. Empty where it cannot be had."""
     url = settings.GITHUB_SECRET_SCANNING_KEYS_URL
+    if not connection.in_atomic_block:
+        connection.close()  # Pages can have it for as long as GitHub takes to answer.
     try:
         answer = requests.get(url, timeout=TIMEOUT, headers={"Accept": "application/json"})
         answer.raise_for_status()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.http import HttpResponse
 from django.test import Client
+
+from tests.servers import DEADLINE_SECONDS
 
 PATH = "/api/secret-scanning/github"
 
@@ -65,6 +67,10 @@ class KeyList:
     status: int = 200
     text: str | None = None  # Instead of the list.
     asked: int = 0
+    answers: Event = field(default_factory=Event)  # Cleared, it keeps who asks waiting.
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def body(self) -> bytes:
         listed = [
@@ -81,6 +87,7 @@ def serving() -> Iterator[KeyList]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             listed.asked += 1
+            listed.answers.wait(DEADLINE_SECONDS)
             body = listed.body()
             self.send_response(listed.status)
             self.send_header("Content-Length", str(len(body)))

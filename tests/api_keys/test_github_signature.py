@@ -3,6 +3,7 @@
 Both vectors are from GitHub's documentation of its partner program, with keys that sign tests only.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +11,8 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.core.cache import cache
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from api_keys import services as api_keys
@@ -17,6 +20,7 @@ from api_keys.services import BadSignatureError, KeysUnavailableError
 from tests.api_keys.github import KeyList, Scanner, tampered
 from tests.factories import NOON
 from tests.races import race
+from tests.servers import until
 
 START_OF_A_KEY = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQg"
 VECTORS = {
@@ -115,6 +119,14 @@ def test_a_listed_key_of_another_kind_verifies_nothing(key_list: KeyList) -> Non
             check(Scanner(), key_id=key_id)
 
 
+def outcome(act: Callable[[], None]) -> Exception | None:
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001 -- the test looks at it
+        return error
+    return None
+
+
 # --- How often GitHub is asked
 
 
@@ -154,10 +166,53 @@ def test_a_key_that_is_new_is_found_and_made_up_ones_ask_once_a_minute(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reports_that_come_at_once_ask_once(key_list: KeyList, scanner: Scanner) -> None:
-    assert race(*[lambda: check(scanner)] * 8) == [None] * 8
+def test_reports_that_come_at_once_ask_once_and_do_not_wait_for_each_other(
+    key_list: KeyList, scanner: Scanner
+) -> None:
+    key_list.answers.clear()
 
+    def another() -> None:
+        until(lambda: key_list.asked, "the first to ask")
+        check(scanner)
+
+    def last() -> None:
+        until(lambda: len(answered) == len(others), "the others to be answered")
+        key_list.answers.set()
+
+    answered: list[object] = []
+    others = [lambda: answered.append(outcome(another))] * 7
+    results = race(lambda: check(scanner), *others, last)
+
+    # Nobody knows yet; who comes again will be believed.
+    assert [type(each) for each in answered] == [KeysUnavailableError] * 7
+    assert results[0] is None
     assert key_list.asked == 1
+    check(scanner)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_asks_an_old_list_serves_and_the_connection_is_others(
+    key_list: KeyList, scanner: Scanner
+) -> None:
+    check(scanner)
+    cache.delete(f"github-keys:{key_list.url}:asked")
+    key_list.answers.clear()
+    late = NOON + timedelta(hours=1)
+    lent: list[BaseDatabaseWrapper] = []
+
+    def first() -> None:
+        lent.append(connections["default"])
+        check(scanner, now=late)
+
+    def others() -> None:
+        until(lambda: key_list.asked == 2, "the first to ask")
+        check(scanner, now=late)
+        with pytest.raises(KeysUnavailableError):
+            check(Scanner("scanner-2"), now=late)
+        assert lent[0].connection is None
+        key_list.answers.set()
+
+    assert race(first, others) == [None, None]
 
 
 @pytest.mark.parametrize(

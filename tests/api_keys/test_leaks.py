@@ -337,6 +337,31 @@ def test_matches_that_are_none_are_skipped_and_the_others_count(
     assert labels(scanner.send(client, [])) == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        rb'{"token": "\ud800"}',
+        rb'{"token": "x", "source": "\udfff", "url": "https://\ud800/", "type": "\ud800"}',
+        b'{"token": "\xff"}',
+        b'{"token": "x", "line": ' + b"9" * 5000 + b"}",
+        b'{"token": "x", "line": NaN}',
+        rb'{"token": "\u0000", "url": "\u0000"}',
+    ],
+    ids=repr,
+)
+def test_one_odd_match_does_not_lose_the_others(
+    client: Client, scanner: Scanner, odd: bytes
+) -> None:
+    created = make_key()
+    good = json.dumps(match(created.secret)).encode()
+    of_the_key = odd.replace(b'"x"', json.dumps(created.secret).encode())
+
+    answer = scanner.send(client, b"[" + odd + b"," + good + b"," + of_the_key + b"]")
+
+    assert "true_positive" in labels(answer)
+    assert stored(created).blocked_at
+
+
 # --- Again, often, at once
 
 
@@ -482,8 +507,6 @@ def test_forgeries_change_nothing(client: Client, scanner: Scanner) -> None:
         b"7",
         b"[" * 100_000,
         b"\xff\xfe",
-        b'["\\ud800"]',
-        b"[NaN]",
     ],
     ids=repr,
 )
@@ -512,6 +535,18 @@ def test_without_githubs_keys_the_answer_asks_to_come_again(
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
+
+
+def test_a_list_that_cannot_be_had_is_logged_once_and_not_with_each_request(
+    client: Client, scanner: Scanner, key_list: KeyList, caplog: pytest.LogCaptureFixture
+) -> None:
+    key_list.status = 500
+
+    for _ in range(5):
+        assert scanner.send(client, []).status_code == 503
+
+    errors = [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}]
+    assert [record.name for record in errors] == ["api_keys.services.github"]
 
 
 def test_no_cookie_is_set_and_a_csrf_check_does_not_stand_in_the_way(scanner: Scanner) -> None:
