@@ -4,7 +4,7 @@ Times are whole microseconds. A window that rolls has no edge at which twice as 
 a limit holds in every second and in every minute, wherever one starts to count.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -15,6 +15,9 @@ MINUTE: Final = 60 * SECOND
 # Moments are rounded up to this part of a window. So its list stays short, nothing is forgotten
 # too early, and what is refused was refused for something of the last window and this part.
 PARTS: Final = 600
+# So far apart the clocks of servers may be. What was let in later than that from now was let in
+# before a clock was set back.
+SKEW: Final = 2 * SECOND
 # What the original calls this limit.
 TOKENS_PER_MINUTE: Final = "Tokens per Minute"
 # What is in flight may be over at any moment; this is how soon it makes sense to ask again.
@@ -74,8 +77,9 @@ class Window:
     def __init__(self, length: int, entries: Entries, *, now: int) -> None:
         self._length = length
         self._part = -(-length // PARTS)
-        # A clock that was set back by more than a minute must not keep anybody waiting for it.
-        entries = entries[: bisect_right(entries, now + MINUTE, key=_moment)]
+        self.is_rebased = bool(entries) and entries[-1][0] > now + SKEW
+        if self.is_rebased:
+            entries = self._from(entries, now)
         self._asked = now
         # Somebody may have looked at the clock after us and yet been here before us. What they
         # forgot cannot be counted any more, so it is their moment now.
@@ -83,9 +87,18 @@ class Window:
         self.entries = list(entries[bisect_right(entries, self._now - length, key=_moment) :])
         self.used = sum(amount for _, amount in self.entries)
 
+    def _from(self, entries: Entries, now: int) -> Entries:
+        """Let what a clock that was set back calls later count from now: nobody waits for it."""
+        at = self._rounded(now)
+        late = bisect_left(entries, at, key=_moment)
+        return [*entries[:late], (at, sum(amount for _, amount in entries[late:]))]
+
+    def _rounded(self, moment: int) -> int:
+        return -(-moment // self._part) * self._part
+
     def enter(self, amount: int) -> None:
         """Let so much in."""
-        at = -(-self._now // self._part) * self._part
+        at = self._rounded(self._now)
         so_far = self.entries.pop()[1] if self.entries and self.entries[-1][0] == at else 0
         self.entries.append((at, so_far + amount))
         self.used += amount
@@ -143,7 +156,8 @@ class Windows:
         self._second = Window(SECOND, second, now=now)
         self._minute = Window(MINUTE, minute, now=now)
         self._tokens = Window(MINUTE, tokens, now=now)
-        self.has_changed = False
+        # Written down at once, as it would otherwise be later every time somebody asks.
+        self.has_changed = any(w.is_rebased for w in (self._second, self._minute, self._tokens))
 
     def exceeded(self, limits: Limits, need: Need, in_flight: int) -> Exceeded | None:
         """Say what keeps a request out: of several limits, the one to wait for longest.

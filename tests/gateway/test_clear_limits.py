@@ -136,6 +136,19 @@ def test_a_request_that_asks_again_after_a_lost_answer_is_counted_once(team: Tea
     assert [isinstance(ask(secret), Admitted) for _ in range(2)] == [True, False]
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_longer_than_a_window(
+    team: Team,
+) -> None:
+    secret = secret_of(team, requests_per_minute=1)
+    admit(secret)
+    set_back = NOON - timedelta(seconds=50)
+
+    wait = timedelta(microseconds=limited(ask(secret, now=set_back)).wait or 0)
+
+    assert wait <= MINUTE + 60 * ROUNDING
+    assert isinstance(ask(secret, now=set_back + wait), Admitted)
+
+
 def test_an_outcome_that_is_told_again_uses_its_tokens_and_costs_its_ticks_once(
     team: Team,
 ) -> None:

@@ -11,6 +11,7 @@ from gateway.rates import (
     MINUTE,
     PARTS,
     SECOND,
+    SKEW,
     Entries,
     Exceeded,
     Limits,
@@ -127,11 +128,65 @@ def test_a_list_stays_short_however_much_it_stands_for() -> None:
     assert 2000 <= Window(SECOND, entries, now=now).used <= 2000 + 4
 
 
-def test_a_clock_that_is_set_back_by_an_hour_keeps_nobody_waiting() -> None:
-    window = Window(SECOND, [], now=START)
+@pytest.mark.parametrize("back", [3 * SECOND, 59 * SECOND, 3600 * SECOND])
+def test_after_a_clock_was_set_back_what_was_let_in_counts_for_one_window_from_then(
+    back: int,
+) -> None:
+    window = Window(MINUTE, [], now=START)
+    window.enter(2)
+    window = Window(MINUTE, window.entries, now=START + 30 * SECOND)
     window.enter(5)
 
-    assert Window(SECOND, window.entries, now=START - 3600 * SECOND).used == 0
+    after = Window(MINUTE, window.entries, now=START + 30 * SECOND - back)
+
+    assert after.is_rebased
+    assert after.used == 7
+    assert after.until_left(7) <= MINUTE + MINUTE // PARTS
+    assert after.reset <= MINUTE
+
+
+def test_clocks_that_differ_by_a_little_change_nothing_that_was_written_down() -> None:
+    window = Window(SECOND, [], now=START)
+    window.enter(1)
+
+    behind = Window(SECOND, window.entries, now=START - SKEW + SECOND // PARTS)
+
+    assert not behind.is_rebased
+    assert behind.entries == window.entries
+
+
+@given(LENGTHS, st.integers(1, 6), STEPS, st.integers(0, 60), st.integers(0, 2 * MINUTE))
+def test_a_clock_that_is_set_back_passes_no_limit_and_keeps_nobody_waiting_for_it(
+    length: int, limit: int, steps: list[float], since: int, back: int
+) -> None:
+    really = moments(length, steps)
+    asked = [at - back * (n >= since) for n, at in enumerate(really)]
+
+    entries: Entries = []
+    passed = []
+    for at, now in zip(really, asked, strict=True):
+        window = Window(length, entries, now=now)
+        if window.used < limit:
+            window.enter(1)
+            passed.append(at)
+        else:
+            wait = window.until_left(window.used + 1 - limit)
+            assert 0 < wait <= length + -(-length // PARTS) + SKEW
+            assert Window(length, window.entries, now=now + wait).used < limit
+        entries = window.entries
+
+    assert all(within(passed, end - length, end) <= limit for end in passed)
+
+
+def test_a_clock_that_was_set_back_is_noted_even_where_nobody_is_let_in() -> None:
+    windows = Windows(now=START)
+    windows.let_in(Limits(requests_per_minute=1))
+
+    later = Windows(**windows.as_row(), now=START + SECOND)
+    before = Windows(**windows.as_row(), now=START - 30 * SECOND)
+
+    assert not later.has_changed
+    assert before.has_changed
 
 
 @dataclass
