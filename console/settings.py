@@ -274,6 +274,8 @@ ACCOUNT_RATE_LIMITS = {"confirm_email_of_account": "1/3m/key", "confirm_email": 
 # As allauth has it, and so many a day. By the visitor's address first, so that one visitor cannot
 # fill the cache with counts of made-up emails.
 ACCOUNT_RATE_LIMITS |= {"reset_password": "20/m/ip,200/d/ip,5/m/key,20/d/key"}
+# So many guesses at promo codes.
+ACCOUNT_RATE_LIMITS |= {"redeem_code": "10/5m/user,50/d/user,30/5m/ip,200/d/ip"}
 ACCOUNT_CHANGE_EMAIL = True  # An account has one address, and at most one that it changes to.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

@@ -224,6 +224,32 @@ CHECKS: Final = (
     ) p ON p.team_id = a.team_id
     WHERE a.paid_ticks <> coalesce(p.ticks, 0)
     """,
+    # Promo codes.
+    """
+    SELECT r.team_id, format('use %s of the code %s gave grant %s, which is not of %s ticks for it',
+        r.nth, c.code, g.id, c.amount_ticks)
+    FROM billing_promoredemption r JOIN billing_promocode c ON c.id = r.code_id
+    JOIN billing_creditgrant g ON g.id = r.grant_id
+    WHERE (g.team_id, g.kind, g.idempotency_key, g.amount_ticks)
+        IS DISTINCT FROM (r.team_id, 'promo', format('promo:%s:%s', c.code, r.nth), c.amount_ticks)
+    """,
+    """
+    SELECT g.team_id, format('grant %s says that a code gave it, but nobody redeemed that', g.id)
+    FROM billing_creditgrant g LEFT JOIN billing_promoredemption r ON r.grant_id = g.id
+    WHERE g.idempotency_key LIKE 'promo:%' AND r.id IS NULL
+    """,
+    """
+    SELECT NULL::uuid, format('the code %s says %s uses, but was redeemed %s times', c.code, c.uses,
+        count(r.id))
+    FROM billing_promocode c LEFT JOIN billing_promoredemption r ON r.code_id = c.id
+    GROUP BY c.id HAVING c.uses <> count(r.id)
+    """,
+    """
+    SELECT r.team_id, format('the code %s was redeemed %s times, but a team may %s times', c.code,
+        count(*), c.uses_per_team)
+    FROM billing_promoredemption r JOIN billing_promocode c ON c.id = r.code_id
+    GROUP BY r.team_id, c.id HAVING count(*) > c.uses_per_team
+    """,
     # Documents.
     """
     SELECT i.team_id, format('invoice %s-%s is over %s cents, but its lines add up to %s',

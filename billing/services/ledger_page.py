@@ -112,13 +112,14 @@ def _newer_than(seen: LedgerEntry) -> Q:
 
 # Counted back from what the pots hold now, in one statement and so as of one moment: the newest
 # pages, which are nearly all that is ever read, then cost what is on them and not the whole ledger.
+# Materialized, since the planner would sum up once per row what it takes for a few.
 BALANCES: Final = """
-    WITH pots AS (
+    WITH pots AS MATERIALIZED (
         SELECT NULL::date AS month, coalesce(sum(remaining_ticks), 0) AS ticks
         FROM billing_creditgrant WHERE team_id = %(team)s
         UNION ALL
         SELECT month, -accrued_ticks FROM billing_billingcycle WHERE team_id = %(team)s
-    ), later AS (
+    ), later AS MATERIALIZED (
         SELECT month, sum(amount_ticks) AS ticks FROM billing_ledgerentry
         WHERE team_id = %(team)s AND happened_at >= %(newest_at)s
             AND (happened_at > %(newest_at)s OR id > %(newest)s)

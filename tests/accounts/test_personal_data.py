@@ -22,6 +22,7 @@ from audit.models import AuditEvent
 from billing import services as billing
 from console.demo import TEST_CARD
 from tests.accounts.people import make_person, sign_in
+from tests.billing.codes import make_code, redeem
 from tests.clients import Browser
 from tests.factories import NOON, make_team
 
@@ -47,6 +48,8 @@ def fill(person: User, number: int = 1) -> None:
         team=team, actor=actor, amount_cents=2500, idempotency_key="once", now=NOON
     )
     billing.pay(purchase=purchase, actor=actor, card=TEST_CARD, now=NOON)
+    make_code(f"CODE-{number}")
+    redeem(team, f"CODE-{number}", actor=actor)
     SignIn.objects.create(user=person, at=NOON, ip="203.0.113.7", device="Firefox", place="Rome")
     SocialAccount.objects.create(
         user=person, provider="github", uid=f"gh-{number}", extra_data={"name": f"zoe-{number}"}
@@ -107,6 +110,9 @@ def test_it_is_a_readable_file_with_every_kind_of_data() -> None:
     assert [(key["name"], key["status"]) for key in copy["api_keys"]] == [("key 1", "Active")]
     assert [(p["amount_cents"], p["card"]) for p in copy["purchases"]] == [
         (2500, "Visa ending 4242")
+    ]
+    assert copy["promo_codes"] == [
+        {"team": "Larkspur 1", "code": "CODE-1", "redeemed_at": "2026-03-01T12:00:00Z"}
     ]
     assert {"BuyCredits", "CreateApiKey"} <= {e["operation"] for e in copy["audit_events"]}
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.test import Client
 
-from accounts.models import Team
-from tests.factories import NOON, make_admin, make_team
+from accounts.models import Team, User
+from tests.factories import NOON, PASSWORD, make_admin, make_team
 
 
 @pytest.fixture
@@ -25,4 +26,16 @@ def team() -> Team:
 def alice(team: Team, client: Client) -> Client:
     """Sign the team's admin in."""
     client.force_login(make_admin(team, name="Alice"))
+    return client
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """Sign in as staff who passed a second factor."""
+    user = User.objects.create_superuser("sam@example.test", PASSWORD, name="Sam Support")
+    factor = Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    client.force_login(user)
+    session = client.session
+    session["otp_device_id"] = f"accounts.factor/{factor.pk}"
+    session.save()
     return client

@@ -13,6 +13,7 @@ from billing import services as billing
 from billing.models import Charge, CreditGrant, Hold, Invoice, LedgerEntry, Purchase
 from billing.payments import Card
 from billing.rules import TICKS_PER_USD, BillingItem, Line
+from tests.billing.codes import make_code, redeem
 from tests.factories import NOON, make_admin, make_funded_team, make_team
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,15 @@ def team() -> Team:
     return team
 
 
+@pytest.fixture
+def redeemed() -> Team:
+    """Make a team that has used a promo code."""
+    team = make_team()
+    make_code()
+    redeem(team)
+    return team
+
+
 def verify() -> tuple[int, str, str]:
     out, err = StringIO(), StringIO()
     try:
@@ -60,11 +70,11 @@ def tamper(statement: str, *values: UUID) -> None:
         assert cursor.rowcount == 1
 
 
-@pytest.mark.usefixtures("team")
+@pytest.mark.usefixtures("team", "redeemed")
 def test_honest_books_have_no_difference() -> None:
     make_funded_team(usd="25")
 
-    assert verify() == (0, "2 teams, 5 entries: no difference\n", "")
+    assert verify() == (0, "3 teams, 6 entries: no difference\n", "")
 
 
 TAMPERING = {
@@ -195,6 +205,53 @@ def test_tampering_is_found_and_named(team: Team, statement: str, sentence: str)
     assert sentence in out
     assert f"team {team.pk}: " in out or "series" in sentence
     assert "differences" in err
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        (
+            "DELETE FROM billing_promoredemption WHERE team_id = %s",
+            "says that a code gave it, but nobody redeemed that",
+        ),
+        (
+            "UPDATE billing_promoredemption SET nth = 2 WHERE team_id = %s",
+            "use 2 of the code SPRING25 gave grant",
+        ),
+        (
+            "UPDATE billing_creditgrant SET kind = 'free' WHERE team_id = %s",
+            "which is not of 250000000000 ticks for it",
+        ),
+    ],
+)
+def test_a_code_that_was_tampered_with_is_found(
+    redeemed: Team, statement: str, sentence: str
+) -> None:
+    tamper(statement, redeemed.pk)
+
+    code, out, _ = verify()
+
+    assert code == 1
+    assert f"team {redeemed.pk}: " in out
+    assert sentence in out
+
+
+@pytest.mark.usefixtures("redeemed")
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        (
+            "UPDATE billing_promocode SET uses = 2",
+            "the code SPRING25 says 2 uses, but was redeemed 1",
+        ),
+        ("UPDATE billing_promocode SET uses_per_team = 0", "but a team may 0 times"),
+        ("UPDATE billing_promocode SET amount_ticks = 7", "which is not of 7 ticks for it"),
+    ],
+)
+def test_a_code_whose_uses_do_not_explain_it_is_found(statement: str, sentence: str) -> None:
+    tamper(statement)
+
+    assert sentence in verify()[1]
 
 
 @pytest.mark.parametrize(

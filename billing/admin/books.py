@@ -1,6 +1,5 @@
-"""Money for staff: everything to look up, and the two things that they may change by a service."""
+"""The books for staff: everything to look up, limits to set and credits to give by a service."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 from uuid import uuid4
@@ -12,10 +11,9 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import Actor, ActorKind
 from accounts.admin import ReadOnlyAdmin
-from accounts.web import actor_of
 from billing import services as billing
+from billing.admin.actors import MOST_GRANTED_USD, staff
 from billing.models import (
     BillingAccount,
     BillingCycle,
@@ -31,11 +29,6 @@ from billing.rules import HIGHEST_TIER, ticks_from_usd, tier_of, usd, usd_from_t
 
 # What still fits the database, which counts ticks in 64 bits, with room to add to it.
 MOST_USD: Final = Decimal(900_000_000)
-MOST_GRANTED_USD: Final = Decimal(100_000)
-
-
-def _staff(request: HttpRequest) -> Actor:
-    return replace(actor_of(request), kind=ActorKind.STAFF)
 
 
 class AccountForm(forms.ModelForm[BillingAccount]):
@@ -91,7 +84,7 @@ class BillingAccountAdmin(ReadOnlyAdmin):
         form: Any,
         change: bool,  # noqa: ARG002, FBT001 -- Django's signature
     ) -> None:
-        data, actor, now = form.cleaned_data, _staff(request), timezone.now()
+        data, actor, now = form.cleaned_data, staff(request), timezone.now()
         limit_ticks = ticks_from_usd(data["hard_limit_usd"])
         billing.set_hard_limit(team=obj.team, actor=actor, limit_ticks=limit_ticks, now=now)
         billing.set_least_tier(team=obj.team, actor=actor, tier=data["least_tier"], now=now)
@@ -193,11 +186,11 @@ class CreditGrantAdmin(ReadOnlyAdmin):
         data = form.cleaned_data
         given = billing.grant(
             team=data["team"],
-            actor=_staff(request),
+            actor=staff(request),
             kind=CreditGrant.Kind(data["kind"]),
             amount_ticks=ticks_from_usd(data["amount_usd"]),
             label=data["label"],
-            idempotency_key=f"staff:{data['idempotency_key']}",
+            idempotency_key=f"{CreditGrant.STAFF_KEY}{data['idempotency_key']}",
             expires_at=data["expires_at"],
             now=timezone.now(),
         )
