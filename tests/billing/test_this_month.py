@@ -145,7 +145,7 @@ def test_a_month_in_figures_credits_then_the_invoice(client: Client, old_team: T
     assert "Estimate for all of March if it goes on as since 1 March $96.10" in page_text
     # $49 at $3.10 a day: 15.8 days from the 11th.
     assert "Credits are used up, and requests go on the March invoice." in page_text
-    assert "The limit is reached about 26 March; requests are refused from then on." in page_text
+    assert "At this pace, the limit is reached about 26 March, and requests are refused" in page_text
 
 
 @pytest.mark.django_db
@@ -175,7 +175,7 @@ def test_a_limit_that_the_month_does_not_reach_is_not_foretold(
     page_text = words(client, old_team, MARCH + 5 * DAY)
 
     assert "requests go on the monthly invoice, up to the spending limit." in page_text
-    assert "The limit is reached" not in page_text
+    assert "the limit is reached" not in page_text
 
 
 @pytest.mark.django_db
