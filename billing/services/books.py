@@ -249,13 +249,8 @@ class Books:
             rest = known.amount_ticks - request.prompt_ticks
             tokens = rest // request.token_ticks if request.token_ticks else request.wanted_tokens
             return Ceiling(known.amount_ticks, tokens)
-        answer = self._fit(request)
-        # Holds that a crash left behind go back to the team before it is turned away.
-        if isinstance(answer, Refusal) and self.expire(request.team_id):
-            answer = self._fit(request)
-        if isinstance(answer, Refusal):
-            self._note(request.team_id, answer)
-        else:
+        answer = self.look(request)
+        if isinstance(answer, Ceiling):
             self._held.append(
                 {
                     "id": request.request_id,
@@ -277,6 +272,16 @@ class Books:
                 request.tokens,
             )
             self._count(live, 1)
+        return answer
+
+    def look(self, request: HoldRequest) -> Ceiling | Refusal:
+        """Say what could be set aside for a new request, or why nothing, and leave it at that."""
+        answer = self._fit(request)
+        # Holds that a crash left behind go back to the team before it is turned away.
+        if isinstance(answer, Refusal) and self.expire(request.team_id):
+            answer = self._fit(request)
+        if isinstance(answer, Refusal):
+            self._note(request.team_id, answer)
         return answer
 
     def _fit(self, request: HoldRequest) -> Ceiling | Refusal:

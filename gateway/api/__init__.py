@@ -23,6 +23,7 @@ from gateway.api import chat, sandbox
 from gateway.api.answers import JsonResponse, error_response, invalid
 from gateway.api.lane import Lane
 from gateway.api.stream import CLIENT_GONE
+from gateway.api.tokens import Counting
 from gateway.api.upstream import Upstreams
 from gateway.services import Catalog, Offer, RefusedError
 
@@ -128,7 +129,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     gc.freeze()
     # The lane's thread must not wait 5 ms for its turn each time the database has answered.
     sys.setswitchinterval(SWITCH_SECONDS)
-    app.state.lane, app.state.upstreams = Lane(), Upstreams()
+    app.state.lane, app.state.upstreams, app.state.counting = Lane(), Upstreams(), Counting()
     # What is being served, also for clients that are gone.
     app.state.running = set()
     serving = asyncio.create_task(app.state.lane.run())

@@ -15,11 +15,11 @@ from uuid_utils.compat import uuid7
 from accounts.web import client_ip
 from api_keys.services import KeyIdentity
 from gateway import services as gateway
-from gateway.api import tokens
 from gateway.api.answers import invalid
 from gateway.api.exchange import Exchange
 from gateway.api.lane import Lane
 from gateway.api.stream import StreamedAnswer
+from gateway.api.tokens import Counting
 from gateway.rules import ChatRequest, InvalidRequestError, read_chat_request
 from gateway.services import Admitted, Arrival, RefusedError, UncountedError
 
@@ -36,7 +36,8 @@ async def chat_completions(request: Request) -> Response:
         await lane.call(lambda _: usable_key(request, gateway.CHAT))
     chat, ip = await _read(request), address(request)
     arrival = Arrival(request_id, secret, chat, ip)
-    exchange = Exchange(lane, state.upstreams, await _admitted(lane, arrival), chat, ip)
+    admitted = await _admitted(lane, state.counting, arrival)
+    exchange = Exchange(lane, state.upstreams, admitted, chat, ip)
     if chat.is_stream:
         return StreamedAnswer(exchange, state.running)
     # A client that hangs up does not stop what it asked for, so neither does its request.
@@ -46,12 +47,12 @@ async def chat_completions(request: Request) -> Response:
     return await asyncio.shield(answering)
 
 
-async def _admitted(lane: Lane, arrival: Arrival) -> Admitted:
+async def _admitted(lane: Lane, counting: Counting, arrival: Arrival) -> Admitted:
     """Ask to be let in; with the prompt counted where that matters."""
     try:
         return await lane.admit(arrival)
     except UncountedError:
-        counted = await tokens.of_prompt(arrival.chat)
+        counted = await counting.of_prompt(arrival.chat, secret=arrival.secret)
         return await lane.admit(replace(arrival, prompt_tokens=counted))
 
 

@@ -1,7 +1,7 @@
 """Who may come in: a key's state, what it may be used for, how often, and who pays."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from billing import services as billing
 from billing.services import HoldRequest, Refusal
 from gateway.rates import (
     NO_RATES,
-    TOKENS_PER_MINUTE,
+    Exceeded,
     Limits,
     Need,
     Rates,
@@ -81,7 +81,7 @@ def identify(secret: str, *, now: datetime) -> KeyIdentity:
 def check_usable(key: KeyIdentity, *, endpoint: str, ip: str, now: datetime) -> None:
     """Raise RefusedError unless the key may be used now, from there, and for this."""
     if key.blocked:
-        raise refusals.blocked()
+        raise refusals.blocked(key)
     if key.terms.expires_at and key.terms.expires_at <= now:
         raise refusals.expired(key, key.terms.expires_at)
     if key.disabled:
@@ -115,9 +115,9 @@ def admit(
                 raise refusals.unknown_key(arrival.secret)
             check_usable(key, endpoint=CHAT, ip=arrival.ip, now=now)
             offer = find_offer(arrival.chat.model, key, offers)
-            admission = _Admission(arrival, key, offer, books, counters)
+            admission = _Admission(arrival, key, offer, books, counters, spent.get(key.id, 0))
             admission.check_rates()
-            answers.append(admission.reserve(spent.get(key.id, 0), until))
+            answers.append(admission.reserve(until))
         except RefusedError as refused:
             answers.append(refused)
     return answers
@@ -133,17 +133,19 @@ class _Admission:
         offer: Offer,
         books: billing.Books,
         counters: Counters,
+        spent_ticks: int,
     ) -> None:
         self._arrival, self._key, self._offer = arrival, key, offer
-        self._books = books
+        self._books, self._spent_ticks = books, spent_ticks
         terms, team_id = key.terms, key.team_id
-        self._key_limits = Limits(
-            requests_per_second=terms.requests_per_second,
-            requests_per_minute=terms.requests_per_minute,
-            tokens_per_minute=terms.tokens_per_minute,
-        )
-        self._team_limits = limits_of(
-            offer, books.tier(team_id), counters.agreed(team_id, offer.name)
+        # The key's, and the team's for the model.
+        self._limits = (
+            Limits(
+                requests_per_second=terms.requests_per_second,
+                requests_per_minute=terms.requests_per_minute,
+                tokens_per_minute=terms.tokens_per_minute,
+            ),
+            limits_of(offer, books.tier(team_id), counters.agreed(team_id, offer.name)),
         )
         self._key_windows = counters.windows(team_id, of_key(key.id))
         self._team_windows = counters.windows(team_id, of_model(offer.name))
@@ -162,30 +164,43 @@ class _Admission:
         """
         if self._is_repeat:
             return
-        is_counted = self._arrival.prompt_tokens is not None
-        limits = (self._key_limits.tokens_per_minute, self._team_limits.tokens_per_minute)
-        least = min((limit for limit in limits if limit is not None), default=None)
-        if not is_counted and least is not None and least < SMALL_PART * self._prompt_bound:
+        if self._arrival.prompt_tokens is None:
+            # Counting takes long, so it is not for who is turned away for something else.
+            self._check(replace(limits, tokens_per_minute=None) for limits in self._limits)
+            if self._is_small() and not any(self._exceeded(self._limits)):
+                return
+            if isinstance(refusal := self._books.look(self._hold()), Refusal):
+                raise refusals.unaffordable(refusal, self._key)
             raise refusals.UncountedError
-        (_, _, key_flying), (_, _, team_flying) = self._subjects()
-        key_exceeded = self._key_windows.exceeded(self._key_limits, self._need, key_flying)
-        team_exceeded = self._team_windows.exceeded(self._team_limits, self._need, team_flying)
+        self._check(self._limits)
+
+    def _check(self, limits: Iterable[Limits]) -> None:
+        key_exceeded, team_exceeded = self._exceeded(limits)
         exceeded = longest(one for one in (key_exceeded, team_exceeded) if one)
         if exceeded is None:
             return
-        if not is_counted and exceeded.name == TOKENS_PER_MINUTE:
-            raise refusals.UncountedError
         if exceeded is key_exceeded:
             raise refusals.key_rate_limited(exceeded, self._need, self._rates(), self._key)
         raise refusals.team_rate_limited(
             exceeded, self._need, self._rates(), team_id=self._key.team_id, model=self._offer.name
         )
 
-    def reserve(self, spent_ticks: int, until: datetime) -> Admitted:
-        """Set credits aside and count the request. Raises RefusedError if it cannot be paid."""
+    def _exceeded(self, limits: Iterable[Limits]) -> list[Exceeded | None]:
+        """Say what keeps the request out, of the key's limits and of the team's."""
+        return [
+            windows.exceeded(of_subject, self._need, flying)
+            for (windows, _, flying), of_subject in zip(self._subjects(), limits, strict=True)
+        ]
+
+    def _is_small(self) -> bool:
+        """Say whether the prompt is little beside every limit on tokens, however it is counted."""
+        tokens = [limits.tokens_per_minute for limits in self._limits]
+        return all(n is None or n >= SMALL_PART * self._prompt_bound for n in tokens)
+
+    def _hold(self) -> HoldRequest:
         chat, offer, key = self._arrival.chat, self._offer, self._key
         cap_ticks = key.terms.monthly_cap_ticks
-        hold = HoldRequest(
+        return HoldRequest(
             request_id=self._arrival.request_id,
             team_id=key.team_id,
             prompt_ticks=billing.prompt_bound_ticks(
@@ -196,24 +211,29 @@ class _Admission:
             api_key_id=key.id,
             model=offer.name,
             tokens=self._need.tokens,
-            key_cap_ticks=None if cap_ticks is None else cap_ticks - spent_ticks,
+            key_cap_ticks=None if cap_ticks is None else cap_ticks - self._spent_ticks,
         )
-        ceiling = self._books.reserve(hold, until=until)
+
+    def reserve(self, until: datetime) -> Admitted:
+        """Set credits aside and count the request. Raises RefusedError if it cannot be paid."""
+        key, offer = self._key, self._offer
+        ceiling = self._books.reserve(self._hold(), until=until)
         if isinstance(ceiling, Refusal):
             raise refusals.unaffordable(ceiling, key)
+        key_limits, team_limits = self._limits
         if not self._is_repeat:
-            self._key_windows.let_in(self._key_limits)
-            self._team_windows.let_in(self._team_limits)
+            self._key_windows.let_in(key_limits)
+            self._team_windows.let_in(team_limits)
         counted = {
-            of_key(key.id): self._key_limits.tokens_per_minute,
-            of_model(offer.name): self._team_limits.tokens_per_minute,
+            of_key(key.id): key_limits.tokens_per_minute,
+            of_model(offer.name): team_limits.tokens_per_minute,
         }
         return Admitted(
-            hold.request_id,
+            self._arrival.request_id,
             key,
             offer,
             ceiling.max_tokens,
-            self._prompt_bound + chat.choices * ceiling.max_tokens,
+            self._prompt_bound + self._arrival.chat.choices * ceiling.max_tokens,
             tuple(subject for subject, limit in counted.items() if limit is not None),
             self._rates(),
         )
@@ -221,9 +241,10 @@ class _Admission:
     def _subjects(self) -> list[tuple[Windows, Limits, int]]:
         """List what is counted, against what, and beside how many tokens in flight."""
         flying, team_id = self._books.tokens_in_flight, self._key.team_id
+        key_limits, team_limits = self._limits
         return [
-            (self._key_windows, self._key_limits, flying(team_id, self._key.id)),
-            (self._team_windows, self._team_limits, flying(team_id, self._offer.name)),
+            (self._key_windows, key_limits, flying(team_id, self._key.id)),
+            (self._team_windows, team_limits, flying(team_id, self._offer.name)),
         ]
 
     def _rates(self) -> Rates:

@@ -60,8 +60,12 @@ def unknown_key(secret: str) -> RefusedError:
     )
 
 
-def blocked() -> RefusedError:
-    return _denied("API key is currently blocked: Blocked due to API key leak", "key_blocked")
+def blocked(key: KeyIdentity) -> RefusedError:
+    return _denied(
+        "API key is currently blocked: Blocked due to API key leak. "
+        f"You can give it a new secret on {_page(key)}.",
+        "key_blocked",
+    )
 
 
 def expired(key: KeyIdentity, at: datetime) -> RefusedError:

@@ -1,6 +1,7 @@
 """Clearing what is limited: counted once, at the right moment, and never in two months."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -22,7 +23,15 @@ from gateway import services as gateway
 from gateway.models import Cluster, Deployment, InferenceModel, RateWindow, TeamLimit
 from gateway.rates import Standing
 from gateway.rules import read_chat_request
-from gateway.services import Admitted, Arrival, Outcome, RateLimitedError, RefusedError, Use
+from gateway.services import (
+    Admitted,
+    Arrival,
+    Outcome,
+    RateLimitedError,
+    RefusedError,
+    UncountedError,
+    Use,
+)
 from tests.factories import NOON, make_funded_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -179,6 +188,34 @@ def test_tokens_are_reserved_until_they_are_used_and_then_count_for_a_minute(tea
     refused = limited(ask(secret, now=later, tokens=10))
     assert "(actual/limit): 33/40." in refused.error
     assert isinstance(ask(secret, now=later + MINUTE, tokens=10), Admitted)
+
+
+def ask_uncounted(secret: str) -> Admitted | RefusedError:
+    return clear([], [replace(arrival(secret), prompt_tokens=None)], NOON)[1][0]
+
+
+@pytest.mark.parametrize("tokens", [1000, 10**6], ids=["a large prompt", "a small one"])
+def test_a_request_that_comes_too_soon_is_refused_without_its_prompt_being_counted(
+    team: Team, tokens: int
+) -> None:
+    secret = secret_of(team, requests_per_minute=1, tokens_per_minute=tokens)
+    admit(secret, tokens=tokens - PROMPT)
+
+    assert "Requests per Minute (actual/limit): 1/1." in limited(ask_uncounted(secret)).error
+
+
+def test_a_request_that_cannot_be_paid_is_refused_without_its_prompt_being_counted() -> None:
+    def reason(ticks: int, **limits: int) -> str:
+        team = make_funded_team(ticks=ticks)
+        answer = ask_uncounted(secret_of(team, tokens_per_minute=1000, **limits))
+        assert isinstance(answer, RefusedError)
+        assert isinstance(answer, UncountedError) == (answer.reason == "prompt_not_counted")
+        assert not Hold.of(team).exists()
+        return answer.reason
+
+    assert reason(1) == "credits_exhausted"
+    assert reason(100_000, monthly_cap_ticks=1) == "key_cap_reached"
+    assert reason(100_000) == "prompt_not_counted"
 
 
 def test_what_failed_used_no_tokens_and_gives_back_what_it_reserved(team: Team) -> None:
