@@ -106,6 +106,12 @@ def recent_changes(team: Team, *, limit: int) -> list[AuditEvent]:
     return list(log(team).filter(is_change=True)[:limit])
 
 
+def changes_of(team: Team, *, target_type: str, target_id: str, limit: int) -> list[AuditEvent]:
+    """List what was changed last of one thing."""
+    changes = log(team).filter(is_change=True, target_type=target_type, target_id=target_id)
+    return list(changes[:limit])
+
+
 # --- A person's own rows ----------------------------------------------------------------------
 
 
@@ -117,6 +123,12 @@ def events_of(user: User, *, limit: int) -> tuple[list[dict[str, Any]], bool]:
     for event in events:
         event["team"] = event.pop("team__name")
     return events[:limit], len(events) > limit
+
+
+def count_of(user: User, operation: str, *, since: datetime) -> int:
+    """Count how often a person has done something since then, in whichever teams."""
+    done = AuditEvent.across_teams.filter(user=user, outcome=AuditEvent.Outcome.DONE)
+    return done.filter(operation=operation, happened_at__gt=since).count()
 
 
 def redact(*, user: User, team: Team, known: KnownAs) -> None:

@@ -20,19 +20,22 @@ from gateway.models import InferenceModel, LimitRequest, TeamLimit
 from gateway.rates import Limits, limits_of
 from gateway.services.price_list import Listing
 
+OPERATION: Final = "RequestLimitIncrease"
 # How many a team may send in 24 hours: each is a mail that a person reads.
 MOST_A_DAY: Final = 10
+# And one person for all of their teams, of which anybody may make as many as they like.
+MOST_A_DAY_EACH: Final = 20
 # How long a page still says that somebody has asked.
 REMEMBERED_FOR: Final = timedelta(days=30)
 
 
 class TooManyIncreasesError(Exception):
-    """A team asks for more than support can answer."""
+    """A team, or a person, asks for more than support can answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str, most: int) -> None:
         super().__init__(
-            f"Your team has asked for {MOST_A_DAY} increases within a day. Write to "
-            f"{settings.SUPPORT_EMAIL} about more of them."
+            f"{who} asked for {most} increases within a day. Write to {settings.SUPPORT_EMAIL} "
+            "about more of them."
         )
 
 
@@ -77,8 +80,7 @@ def request_increase(
     agreed = TeamLimit.of(team).filter(model=model).first()
     limits = limits_of(model, standing.tier, agreed)
     _require_higher(model, limits, wanted)
-    if asked.filter(asked_at__gt=now - timedelta(days=1)).count() >= MOST_A_DAY:
-        raise TooManyIncreasesError
+    _require_few(team, actor, now)
     made = LimitRequest.across_teams.create(
         team=team,
         model=model,
@@ -90,7 +92,7 @@ def request_increase(
     audit.record(
         team=team,
         actor=actor,
-        operation="RequestLimitIncrease",
+        operation=OPERATION,
         description=f"Asked support for higher limits of {model}",
         target_type="inference model",
         target_id=str(model.pk),
@@ -113,6 +115,14 @@ def request_increase(
             "grant_url": _address_of_form(made, agreed),
         },
     )
+
+
+def _require_few(team: Team, actor: Actor, now: datetime) -> None:
+    yesterday = now - timedelta(days=1)
+    if LimitRequest.of(team).filter(asked_at__gt=yesterday).count() >= MOST_A_DAY:
+        raise TooManyIncreasesError("Your team has", MOST_A_DAY)
+    if actor.user and audit.count_of(actor.user, OPERATION, since=yesterday) >= MOST_A_DAY_EACH:
+        raise TooManyIncreasesError("You have", MOST_A_DAY_EACH)
 
 
 def _require_higher(model: InferenceModel, limits: Limits, wanted: Limits) -> None:
