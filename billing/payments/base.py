@@ -11,6 +11,8 @@ REASONS: Final = {
     "insufficient_funds": "The card does not have enough funds. Try another card.",
     "expired_card": "The card has expired. Try another card.",
     "incorrect_cvc": "The security code is wrong. Check the card and enter it again.",
+    "card_country": "We cannot take payments for the API by cards that were issued in India at the "
+    "moment. Nothing was charged. Use a card that was issued elsewhere.",
     "authentication_failed": "The payment was not approved with the bank, so nothing was charged.",
     "not_charged": "The payment did not reach the processor, so nothing was charged. Try again.",
     "not_a_test_card": "The sandbox takes only the test cards listed on this page.",

@@ -43,6 +43,7 @@ TEST_CARDS: Final = (
     SandboxCard("4000000000009995", "Insufficient funds", code="insufficient_funds"),
     SandboxCard("4000000000000069", "Expired", code="expired_card"),
     SandboxCard("4000000000000127", "Wrong security code", code="incorrect_cvc"),
+    SandboxCard("4000003560000008", "Issued in India", code="card_country"),
 )
 _ANY_OTHER = SandboxCard("", "", code="not_a_test_card")
 

@@ -112,6 +112,7 @@ def test_bought_credits_last_for_ever_where_the_operator_says_so(
         ("4000000000009995", "insufficient_funds"),
         ("4000000000000069", "expired_card"),
         ("4000000000000127", "incorrect_cvc"),
+        ("4000003560000008", "card_country"),
         ("4111111111111111", "not_a_test_card"),
     ],
 )
