@@ -1,6 +1,5 @@
 """People and teams as support sees them: to find and to read, hardly to change."""
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from allauth.mfa.models import Authenticator
@@ -15,12 +14,11 @@ from django.utils import timezone
 from django.utils.text import get_text_list
 
 from accounts import services as accounts
-from accounts.actors import Actor, ActorKind
 from accounts.consequences import BlockedError
 from accounts.forms.profile import SupportDeletesForm
 from accounts.models import Membership, Team, User
 from accounts.proof import proof_required
-from accounts.web import actor_of
+from accounts.web import staff_of
 
 
 class Lasting:
@@ -135,7 +133,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         super().save_related(request, form, formsets, change)
-        person, actor, now = form.instance, _staff(request), timezone.now()
+        person, actor, now = form.instance, staff_of(request), timezone.now()
         accounts.announce_standing(person=person, before=form.standing_before, actor=actor, now=now)
         if form.standing_before["is_active"] and not person.is_active:
             accounts.revoke_all_unbacked(inviter=person, actor=actor, now=now)
@@ -169,7 +167,7 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
             try:
                 accounts.request_deletion(
                     user=person,
-                    actor=_staff(request),
+                    actor=staff_of(request),
                     reason=form.cleaned_data["reason"],
                     now=timezone.now(),
                 )
@@ -193,10 +191,6 @@ class UserAdmin(Lasting, admin.ModelAdmin[User]):
             "erased_from": timezone.now() + accounts.GRACE,
         }
         return render(request, "admin/accounts/user/delete_account.html", context)
-
-
-def _staff(request: HttpRequest) -> Actor:
-    return replace(actor_of(request), kind=ActorKind.STAFF)
 
 
 @admin.register(Team)

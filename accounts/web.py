@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, TypeAlias
@@ -21,7 +21,7 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from accounts import signals
-from accounts.actors import UNKNOWN_IP, Actor
+from accounts.actors import UNKNOWN_IP, Actor, ActorKind
 from accounts.devices import has_factor
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
@@ -95,6 +95,11 @@ def actor_of(request: HttpRequest | None, user: User | None = None) -> Actor:
         return Actor.for_user(user)
     ip, agent = address_of(request), request.headers.get("User-Agent", "")[:300]
     return Actor.for_user(user, ip=None if ip == UNKNOWN_IP else ip, user_agent=agent)
+
+
+def staff_of(request: HttpRequest) -> Actor:
+    """Say who of the staff is acting, in the admin."""
+    return replace(actor_of(request), kind=ActorKind.STAFF)
 
 
 def team_view(

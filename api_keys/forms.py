@@ -11,10 +11,11 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from django.utils import dateformat
 from django.utils.html import format_html
 
+from accounts.forms.fields import LimitField
 from accounts.models import User
 from api_keys import rules, secrets
 from api_keys.models import ApiKey
-from api_keys.services import ORDERS, Wanted
+from api_keys.services import ORDERS, KeyQuery
 
 NEVER: Final = ""
 OWN_DATE: Final = "date"
@@ -23,30 +24,18 @@ LATEST: Final = date(2999, 12, 31)
 ALL: Final = "all"
 SOME: Final = "some"
 ALL_OR_SOME: Final = ((ALL, "All"), (SOME, "Only these"))
+# The list has no deleted keys.
+LISTED: Final = [
+    (status.value, status.label) for status in ApiKey.Status if status != ApiKey.Status.DELETED
+]
 LONGEST_SEARCH: Final = 100
 LONGEST_QUOTE: Final = 20
 # Enough for as many networks as a key may have, each in its longest spelling.
 LONGEST_NETWORKS: Final = 10_000
 
 
-class _NumberField(forms.IntegerField):
-    """A limit, also written with thousands apart; the rules say what it may be."""
-
-    def __init__(self, label: str) -> None:
-        super().__init__(
-            label=label,
-            required=False,
-            widget=forms.TextInput(
-                attrs={"inputmode": "numeric", "autocomplete": "off", "placeholder": "Team's"}
-            ),
-            error_messages={"invalid": "Enter a whole number, or nothing."},
-        )
-
-    def to_python(self, value: Any) -> int | None:
-        return super().to_python(str(value or "").replace(",", "").replace(" ", ""))
-
-    def prepare_value(self, value: Any) -> Any:
-        return f"{value:,}" if isinstance(value, int) else value
+def _limit(label: str, *, most: int) -> LimitField:
+    return LimitField(label=label, most=most, placeholder="Team's")
 
 
 class TermsForm(forms.Form):
@@ -89,9 +78,9 @@ class TermsForm(forms.Form):
     model_names = forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple(attrs={"class": "choices"})
     )
-    requests_per_second = _NumberField("Requests per second")
-    requests_per_minute = _NumberField("Requests per minute")
-    tokens_per_minute = _NumberField("Tokens per minute")
+    requests_per_second = _limit("Requests per second", most=rules.MOST_REQUESTS)
+    requests_per_minute = _limit("Requests per minute", most=rules.MOST_REQUESTS)
+    tokens_per_minute = _limit("Tokens per minute", most=rules.MOST_TOKENS)
     networks = forms.CharField(
         label="Allowed addresses",
         required=False,
@@ -298,7 +287,7 @@ class ListForm(forms.Form):
     """Which keys to list. What makes no sense in an address is left out, not refused."""
 
     q = forms.CharField(required=False)
-    status = forms.ChoiceField(required=False, choices=[("", "Any"), *ApiKey.Status.choices[:-1]])
+    status = forms.ChoiceField(required=False, choices=[("", "Any"), *LISTED])
     owner = forms.UUIDField(required=False)
     sort = forms.ChoiceField(required=False)
 
@@ -314,9 +303,9 @@ class ListForm(forms.Form):
         return secrets.hide(self.cleaned_data["q"])[:LONGEST_SEARCH].strip()
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> KeyQuery:
         data = self.cleaned_data
-        return Wanted(
+        return KeyQuery(
             words=data.get("q") or "",
             status=ApiKey.Status(data["status"]) if data.get("status") else None,
             owner_id=data.get("owner"),

@@ -1,4 +1,4 @@
-"""What a key may be called and used for, and how one is used. Pure."""
+"""What a key may be called and used for. Pure."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ TICKS_PER_USD: Final = 10_000_000_000
 
 MOST_NETWORKS: Final = 100
 MOST_REQUESTS: Final = 1_000_000
-MOST_TOKENS: Final = 1_000_000_000
+MOST_TOKENS: Final = 1_000_000_000_000
 MOST_USD: Final = 10_000_000
 # From when on a page warns that a key expires.
 SOON: Final = timedelta(days=7)
@@ -38,21 +38,6 @@ GRACES: Final = (timedelta(0), timedelta(hours=1), GRACE_DEFAULT, timedelta(days
 MODELS_NAMED: Final = 2
 _LONGEST_QUOTE: Final = 45
 _MAPPED_BITS: Final = 96  # Of ::ffff:0:0/96, where IPv4 lies within IPv6.
-
-PYTHON_EXAMPLE: Final = """\
-import os
-from openai import OpenAI
-
-client = OpenAI(
-    base_url="{base_url}",
-    api_key=os.environ["CONSOLE_API_KEY"],
-)
-answer = client.chat.completions.create(
-    model={model},
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.choices[0].message.content)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,9 +265,3 @@ def named(names: Sequence[str]) -> str:
         shown.append(f"{rest} more")
     listed = get_text_list(shown, "and")
     return f"{len(names)} API key{'' if len(names) == 1 else 's'} ({listed})"
-
-
-def python_example(base_url: str, *, model: str | None = None) -> str:
-    """Write a program that uses a key. Without a model to name, it asks for one."""
-    named = f'"{model}"' if model else "client.models.list().data[0].id"
-    return PYTHON_EXAMPLE.format(base_url=base_url, model=named)

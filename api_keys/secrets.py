@@ -50,6 +50,11 @@ def hide(text: str) -> str:
     return _HIDDEN.sub(r"…\1", text)
 
 
+def has_secret(text: str) -> bool:
+    """Say whether `hide` would redact something."""
+    return _HIDDEN.search(text) is not None
+
+
 def digest_of(secret: str) -> str:
     """Say what we keep of a secret: 440 random bits need no slow hash."""
     return sha256(secret.encode()).hexdigest()

@@ -1,6 +1,5 @@
 """Clusters, models and prices, as staff edit them. The gateway sees a change within a second."""
 
-from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,10 +10,9 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import Actor, ActorKind
 from accounts.admin import ReadOnlyAdmin
 from accounts.scoping import TeamOwned
-from accounts.web import actor_of
+from accounts.web import staff_of
 from audit import services as audit
 from gateway import services as gateway
 from gateway.models import Cluster, Deployment, InferenceModel, LimitRequest, TeamLimit
@@ -64,10 +62,6 @@ class AuditedAdmin(admin.ModelAdmin[Any]):
             self.delete_model(request, row)
 
 
-def _staff(request: HttpRequest) -> Actor:
-    return replace(actor_of(request), kind=ActorKind.STAFF)
-
-
 def _facts(row: Model) -> dict[str, Any]:
     return {
         field.name: str(field.value_from_object(row))
@@ -87,7 +81,7 @@ def _record(
     past = {"Change": "Changed", "Create": "Created", "Delete": "Deleted"}[verb]
     audit.record(
         team=row.team if isinstance(row, TeamOwned) else None,
-        actor=_staff(request),
+        actor=staff_of(request),
         operation=f"{verb}{type(row).__name__}",
         description=f"{past} the {name} {row}",
         target_type=str(name),
@@ -151,7 +145,7 @@ class TeamLimitAdmin(AuditedAdmin):
     ) -> None:
         made = gateway.agree(
             team=obj.team,
-            actor=_staff(request),
+            actor=staff_of(request),
             model_name=obj.model.name,
             requests_per_second=form.cleaned_data["requests_per_second"],
             tokens_per_minute=form.cleaned_data["tokens_per_minute"],

@@ -1,32 +1,13 @@
 """The shape of what people type on the gateway's pages."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
 
-MOST_REQUESTS: Final = 1_000_000
-MOST_TOKENS: Final = 1_000_000_000_000
-
-
-class WholeNumber(forms.IntegerField):
-    """A number that may be written as it is shown: 60,000,000."""
-
-    widget = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
-
-    def __init__(self, *, most: int, **kwargs: Any) -> None:
-        wrong = {
-            "invalid": "Write a whole number.",
-            "min_value": "Write a number above 0.",
-            "max_value": f"This can be up to {most:,}.",
-        }
-        super().__init__(
-            required=False, min_value=1, max_value=most, error_messages=wrong, **kwargs
-        )
-
-    def to_python(self, value: Any) -> int | None:
-        return super().to_python(value.replace(",", "") if isinstance(value, str) else value)
+from accounts.forms.fields import LimitField
+from api_keys import services as api_keys
 
 
 class IncreaseForm(forms.Form):
@@ -35,13 +16,17 @@ class IncreaseForm(forms.Form):
     model = forms.ChoiceField(
         label="Model",
         widget=forms.Select(attrs={"autofocus": True}),
-        error_messages={"invalid_choice": "This model is not on the price list any more."},
+        error_messages={
+            "required": "Choose a model.",
+            "invalid_choice": "This model is not on the price list any more.",
+        },
     )
-    requests_per_second = WholeNumber(label="Requests per second", most=MOST_REQUESTS)
-    tokens_per_minute = WholeNumber(label="Tokens per minute", most=MOST_TOKENS)
+    requests_per_second = LimitField(label="Requests per second", most=api_keys.MOST_REQUESTS)
+    tokens_per_minute = LimitField(label="Tokens per minute", most=api_keys.MOST_TOKENS)
     reason = forms.CharField(
         label="What for",
         max_length=1000,
+        error_messages={"required": "Say what you need it for."},
         help_text="What runs, since when or from when, and how its use will grow.",
         widget=forms.Textarea(attrs={"rows": 4}),
     )

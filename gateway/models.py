@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -19,7 +19,7 @@ SANDBOX_URL: Final = "sandbox:"
 DEAREST: Final = MaxValueValidator(10**9)
 TIERS: Final = 5
 BY_TIER: Final = "For tier 0, 1, 2 and so on, with commas. The last goes on; empty is any number."
-FIVE_AT_MOST: Final = f"there are {TIERS} tiers, so there can be {TIERS} numbers."
+ONE_PER_TIER: Final = f"there are {TIERS} tiers, so there can be {TIERS} numbers."
 
 
 class Cluster(models.Model):
@@ -58,6 +58,23 @@ class Cluster(models.Model):
         return self.name
 
 
+class InferenceModelQuerySet(models.QuerySet["InferenceModel"]):
+    """Reads over the price list."""
+
+    def on_offer(self) -> "InferenceModelQuerySet":
+        """Keep what can be asked for now, by name: enabled models that some enabled cluster has.
+
+        Their `deployments` are the enabled ones alone; the one that is asked first comes first.
+        """
+        enabled = Deployment.objects.filter(is_enabled=True, cluster__is_enabled=True)
+        in_order = enabled.select_related("cluster").order_by("priority", "pk")
+        return (
+            self.filter(Exists(enabled.filter(model=OuterRef("pk"))), is_enabled=True)
+            .prefetch_related(Prefetch("deployments", in_order))
+            .order_by("name")
+        )
+
+
 class InferenceModel(models.Model):
     """A model that customers may ask for, and its price list in ticks per token.
 
@@ -92,6 +109,8 @@ class InferenceModel(models.Model):
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects = InferenceModelQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -110,12 +129,12 @@ class InferenceModel(models.Model):
             models.CheckConstraint(
                 condition=Q(requests_per_second__len__lte=TIERS),
                 name="inference_model_requests_by_tier",
-                violation_error_message=f"Requests per second: {FIVE_AT_MOST}",
+                violation_error_message=f"Requests per second: {ONE_PER_TIER}",
             ),
             models.CheckConstraint(
                 condition=Q(tokens_per_minute__len__lte=TIERS),
                 name="inference_model_tokens_by_tier",
-                violation_error_message=f"Tokens per minute: {FIVE_AT_MOST}",
+                violation_error_message=f"Tokens per minute: {ONE_PER_TIER}",
             ),
         ]
 

@@ -1,5 +1,6 @@
 """Fields that several forms of accounts share, and how allauth's fields are put in our words."""
 
+import re
 import zoneinfo
 from functools import cache
 from typing import Any, Final
@@ -26,6 +27,28 @@ class NameField(forms.CharField):
         super().validate(value)
         if not value.isprintable():
             raise ValidationError("A name cannot contain invisible characters.")
+
+
+class LimitField(forms.IntegerField):
+    """A limit, or nothing. It may be written as pages show it: 60,000,000."""
+
+    def __init__(self, *, most: int, placeholder: str = "", **kwargs: Any) -> None:
+        sentence = f"Enter a whole number from 1 to {most:,}, or nothing."
+        attrs = {"inputmode": "numeric", "autocomplete": "off", "placeholder": placeholder}
+        super().__init__(
+            required=False,
+            min_value=1,
+            max_value=most,
+            widget=forms.TextInput({name: value for name, value in attrs.items() if value}),
+            error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), sentence),
+            **kwargs,
+        )
+
+    def to_python(self, value: Any) -> int | None:
+        return super().to_python(re.sub(r"[, ]", "", value) if isinstance(value, str) else value)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:,}" if isinstance(value, int) else value
 
 
 class ZoneField(forms.CharField):

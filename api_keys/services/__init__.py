@@ -1,15 +1,17 @@
 """Everything another app may ask of API keys."""
 
+from api_keys.examples import python_example, shell_example
 from api_keys.rules import (
     EVERYTHING,
+    MOST_REQUESTS,
+    MOST_TOKENS,
     Terms,
     TermsError,
     acl_allows,
     named,
     networks_allow,
-    python_example,
 )
-from api_keys.secrets import digest_of, hide
+from api_keys.secrets import digest_of, has_secret, hide
 from api_keys.services.addresses import addresses_of, look_up_countries, prune_addresses
 from api_keys.services.github import BadSignatureError, KeysUnavailableError
 from api_keys.services.github import verify as verify_github
@@ -34,7 +36,7 @@ from api_keys.services.leaks import (
     report_leak,
     report_leaks,
 )
-from api_keys.services.listing import ORDERS, Wanted, month_of, months_of, owners, page
+from api_keys.services.listing import ORDERS, KeyQuery, month_of, months_of, owners, page
 from api_keys.services.lookup import KeyIdentity, asking, find, touch
 from api_keys.services.notices import (
     REMIND_BEFORE,
@@ -56,6 +58,8 @@ from api_keys.services.spending import add_spent, asking_spent
 
 __all__ = [
     "EVERYTHING",
+    "MOST_REQUESTS",
+    "MOST_TOKENS",
     "ORDERS",
     "REMIND_BEFORE",
     "AlreadyRotatedError",
@@ -67,13 +71,13 @@ __all__ = [
     "KeyDeletedError",
     "KeyExistsError",
     "KeyIdentity",
+    "KeyQuery",
     "KeysUnavailableError",
     "Reporter",
     "RotatedKey",
     "Terms",
     "TermsError",
     "Verdict",
-    "Wanted",
     "acl_allows",
     "add_spent",
     "addresses_of",
@@ -90,6 +94,7 @@ __all__ = [
     "end_secret",
     "find",
     "forget",
+    "has_secret",
     "hide",
     "known_to",
     "leaks_of",
@@ -113,6 +118,7 @@ __all__ = [
     "rotate",
     "rotations_of",
     "set_mails_new_countries",
+    "shell_example",
     "touch",
     "verify_github",
     "visible_to",

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, RowNumber
 
 from accounts.places import country_of
 from api_keys.models import ApiKey, KeyAddress
+from api_keys.services.keys import locked
 from api_keys.services.notices import mail_owner, mails_new_countries
 
 # What was not used for so long is as good as new.
@@ -70,8 +71,7 @@ def _look_up(key_id: UUID) -> None:
         address.country = country_of(address.ip)[:COUNTRY_LENGTH]
     with transaction.atomic():
         # Two workers would both find a country new.
-        keys = ApiKey.across_teams.select_related("team")
-        key = keys.select_for_update(of=("self",), no_key=True).get(pk=key_id)
+        key = locked(key_id)
         countries = rows.order_by("country").values_list("country", flat=True).distinct()
         known = {country for country in countries if country}
         KeyAddress.across_teams.bulk_update(new, ["country"])

@@ -114,7 +114,7 @@ def edit(
     changed since, KeyDeletedError, KeyNameError and TermsError.
     """
     name = rules.tidy_name(name)
-    key = locked(key)
+    key = locked(key.pk)
     if key.deleted_at:
         raise KeyDeletedError(f"The API key {key.name} was deleted and stays deleted.")
     _check(terms, now, was=key.expires_at)
@@ -215,10 +215,10 @@ def known_to(membership: Membership) -> ApiKeyQuerySet:
     return keys if membership.is_admin else keys.filter(owner=membership.user)
 
 
-def locked(key: ApiKey) -> ApiKey:
-    """Read the key once more, under its row's lock."""
-    rows = ApiKey.of(key.team).select_for_update(no_key=True, of=("self",))
-    return rows.select_related("team").get(pk=key.pk)
+def locked(key_id: UUID) -> ApiKey:
+    """Read a key, with its team, under its row's lock."""
+    rows = ApiKey.across_teams.select_related("team")
+    return rows.select_for_update(no_key=True, of=("self",)).get(pk=key_id)
 
 
 def record(key: ApiKey, actor: Actor, **event: Any) -> None:

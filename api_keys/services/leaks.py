@@ -1,5 +1,6 @@
 """Secrets found in public: whose they are, and what becomes of their keys."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
+from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.utils.encoding import iri_to_uri
 from django.views.decorators.debug import sensitive_variables
@@ -15,8 +17,10 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.actors import Actor
 from api_keys.models import ApiKey, KeyLeak, RetiredSecret
 from api_keys.secrets import digest_of, hide, is_secret
-from api_keys.services.keys import record
+from api_keys.services.keys import locked, record
 from api_keys.services.notices import mail_owner_and_admins
+
+logger = logging.getLogger(__name__)
 
 Reporter = KeyLeak.Reporter
 
@@ -55,20 +59,30 @@ def report_leaks(
 ) -> list[Verdict]:
     """Stop every secret among the findings; the answers are in the same order.
 
-    Whose they are is asked in one query. Each key is a transaction of its own, so that one that
-    cannot be stopped keeps no other from being stopped. Asking again changes nothing more.
+    Whose they are is asked in one query. Each key is a transaction of its own, and one that cannot
+    be stopped keeps no other from being stopped: what stood in its way is raised at the end.
+    Asking again changes nothing more.
     """
     digests = [digest_of(finding.text) for finding in findings]
     owners = _owners(digests)
-    return [
-        _stop(owners[digest], digest, finding, reporter=reporter, actor=actor, now=now)
-        if digest in owners
+    verdicts, errors = [], []
+    for finding, digest in zip(findings, digests, strict=True):
         # By its digest and not by its checksum: the prefix may have been another one once.
-        else Verdict.UNKNOWN
-        if is_secret(finding.text, settings.API_KEY_PREFIX)
-        else Verdict.NOISE
-        for finding, digest in zip(findings, digests, strict=True)
-    ]
+        if key_id := owners.get(digest):
+            try:
+                verdicts.append(
+                    _stop(key_id, digest, finding, reporter=reporter, actor=actor, now=now)
+                )
+            except Exception as error:
+                logger.exception("A leak of the API key %s was reported and not stopped.", key_id)
+                errors.append(error)
+        elif is_secret(finding.text, settings.API_KEY_PREFIX):
+            verdicts.append(Verdict.UNKNOWN)
+        else:
+            verdicts.append(Verdict.NOISE)
+    if errors:
+        raise errors[0]
+    return verdicts
 
 
 @transaction.atomic
@@ -82,15 +96,15 @@ def report_leak(
     now: datetime,
 ) -> Verdict:
     """Block a key whose secret was found, for who knows the key and not the secret."""
-    locked = _locked(key.pk)
+    key = locked(key.pk)
     finding = Finding("", source=source, url=url)
-    return _note(locked, locked.redacted, finding, reporter=reporter, actor=actor, now=now)
+    return _note(key, key.redacted, finding, reporter=reporter, actor=actor, now=now)
 
 
-def leaks_of(key: ApiKey) -> list[KeyLeak]:
-    """List where the key's secrets were found, the newest first."""
+def leaks_of(key: ApiKey) -> Page[KeyLeak]:
+    """List where the key's secrets were found, the newest first and no more than fit a page."""
     found = KeyLeak.of(key.team).filter(key=key).order_by("-reported_at", "-pk")
-    return list(found[:SHOWN_AT_MOST])
+    return Paginator(found, SHOWN_AT_MOST).page(1)
 
 
 # --- One secret -------------------------------------------------------------------------------
@@ -115,7 +129,7 @@ def _stop(
     actor: Actor,
     now: datetime,
 ) -> Verdict:
-    key = _locked(key_id)
+    key = locked(key_id)
     if key.digest == digest:
         return _note(key, key.redacted, finding, reporter=reporter, actor=actor, now=now)
     # Rotating takes the key's lock as well, so this one is of the key's earlier secrets.
@@ -123,11 +137,6 @@ def _stop(
     return _note(
         key, retired.redacted, finding, retired=retired, reporter=reporter, actor=actor, now=now
     )
-
-
-def _locked(key_id: UUID) -> ApiKey:
-    keys = ApiKey.across_teams.select_related("team")
-    return keys.select_for_update(of=("self",), no_key=True).get(pk=key_id)
 
 
 def _note(

@@ -26,7 +26,7 @@ NEWEST_FIRST: Final = "-created"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class KeyQuery:
     """Which keys to list, in which order."""
 
     words: str = ""
@@ -41,20 +41,20 @@ def month_of(now: datetime) -> date:
 
 
 def page(
-    membership: Membership, wanted: Wanted, *, number: str | int | None, size: int, now: datetime
+    membership: Membership, query: KeyQuery, *, number: str | int | None, size: int, now: datetime
 ) -> "Page[Any]":
     """Cut one page out of the keys that a member may see.
 
     A key of 100,000 is found by its id alone; only those that are shown are read.
     """
     keys = visible_to(membership)
-    if wanted.words:
-        keys = keys.found_by(wanted.words)
-    if wanted.status:
-        keys = keys.in_status(wanted.status, now)
-    if wanted.owner_id:
-        keys = keys.filter(owner=wanted.owner_id)
-    ids = Paginator(_sorted(keys, wanted.order, now).values_list("pk", flat=True), size)
+    if query.words:
+        keys = keys.found_by(query.words)
+    if query.status:
+        keys = keys.in_status(query.status, now)
+    if query.owner_id:
+        keys = keys.filter(owner=query.owner_id)
+    ids = Paginator(_sorted(keys, query.order, now).values_list("pk", flat=True), size)
     cut = ids.get_page(number)
     found: list[Any] = list(cut.object_list)
     rows = visible_to(membership).filter(pk__in=found).select_related("owner")

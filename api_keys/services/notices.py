@@ -15,6 +15,9 @@ from api_keys.models import ApiKey, KeySettings
 from audit import services as audit
 
 REMIND_BEFORE: Final = timedelta(days=7)
+# Who makes a key for hardly longer than that knows when it expires: "in 7 days" may be the end of
+# that day.
+KNOWN_FOR: Final = REMIND_BEFORE + timedelta(days=1)
 
 
 def mail_owner(key: ApiKey, template: str, **words: Any) -> None:
@@ -55,13 +58,13 @@ def _mail(members: Iterable[Membership], key: ApiKey, template: str, words: dict
 def remind_of_expiry(*, now: datetime) -> None:
     """Mail the owner of each key that works and expires within a week, once per date.
 
-    Not of keys that were made for no longer than that: who made them knows.
+    Not of keys that were made for hardly longer than that: who made them knows.
     """
     soon = ApiKey.across_teams.filter(
         Q(expiry_told_at=None) | Q(expiry_told_at__lt=F("expires_at") - REMIND_BEFORE),
         expires_at__gt=now,
         expires_at__lte=now + REMIND_BEFORE,
-        created_at__lte=F("expires_at") - REMIND_BEFORE,
+        created_at__lt=F("expires_at") - KNOWN_FOR,
         deleted_at=None,
         blocked_at=None,
         disabled_at=None,

@@ -18,7 +18,7 @@ def delete_all(*, team: Team, actor: Actor, now: datetime) -> None:
     # In the order in which `touch` locks them.
     rows = ApiKey.of(team).not_deleted().order_by("pk").select_for_update(no_key=True)
     for key in rows:
-        key.team, before = team, key.status
+        key.team, before = team, key.status_at(now)
         key.deleted_at = key.modified_at = now
         key.save(update_fields=["deleted_at", "modified_at"])
         record(
@@ -27,7 +27,7 @@ def delete_all(*, team: Team, actor: Actor, now: datetime) -> None:
             operation="DeleteApiKey",
             description=f"Deleted the API key {key.name}",
             before={"status": before},
-            after={"status": key.status},
+            after={"status": key.status_at(now)},
             now=now,
         )
 

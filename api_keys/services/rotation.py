@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.conf import settings
+from django.core.paginator import Page, Paginator
 from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.views.decorators.debug import sensitive_variables
 
 from accounts import services as accounts
@@ -12,6 +15,8 @@ from accounts.actors import Actor
 from api_keys import rules, secrets
 from api_keys.models import ApiKey, RetiredSecret
 from api_keys.services.keys import CreatedKey, KeyDeletedError, locked, record
+
+SHOWN_AT_MOST: Final = 20
 
 
 class GraceError(Exception):
@@ -35,9 +40,14 @@ def rotations_of(key: ApiKey) -> int:
     return RetiredSecret.of(key.team).filter(key=key).count()
 
 
-def retired_secrets(key: ApiKey) -> list[RetiredSecret]:
-    """List the secrets that the key had before, the last one first."""
-    return list(RetiredSecret.of(key.team).filter(key=key).order_by("-retired_at", "-pk"))
+def retired_secrets(key: ApiKey, *, now: datetime) -> Page[RetiredSecret]:
+    """List the secrets that the key had before, the last one first, no more than fit a page.
+
+    Those that still work come first: people must find them to end them.
+    """
+    works = ExpressionWrapper(Q(expires_at__gt=now), BooleanField())
+    had = RetiredSecret.of(key.team).filter(key=key).order_by(works.desc(), "-retired_at", "-pk")
+    return Paginator(had, SHOWN_AT_MOST).page(1)
 
 
 @sensitive_variables("secret")
@@ -56,7 +66,7 @@ def rotate(
         raise GraceError(f"The old secret can go on for at most {rules.span(rules.GRACE_MOST)}.")
     # A team that is about to close deletes the keys it has; none may get a new secret after.
     accounts.lock_team(key.team)
-    key = locked(key)
+    key = locked(key.pk)
     if key.deleted_at:
         raise KeyDeletedError(f"The API key {key.name} was deleted and stays deleted.")
     if rotations_of(key) != rotation:
@@ -98,7 +108,7 @@ def rotate(
 @transaction.atomic
 def end_secret(*, key: ApiKey, retired_id: int, actor: Actor, now: datetime) -> bool:
     """End a secret that was replaced before its time. Returns false where it is over already."""
-    key = locked(key)
+    key = locked(key.pk)
     old = RetiredSecret.of(key.team).filter(key=key, pk=retired_id, expires_at__gt=now).first()
     if old is None or key.deleted_at:
         return False

@@ -16,11 +16,11 @@ from api_keys import services as api_keys
 from api_keys.forms import DeleteForm, RotateForm
 from api_keys.models import ApiKey
 from api_keys.views.pages import (
+    back_url,
     create_form,
     edit_form_of,
     key_or_404,
     list_page,
-    place,
     show,
     url_of_key,
     url_of_list,
@@ -40,7 +40,7 @@ def create(request: TeamRequest) -> HttpResponse:
     nothing, and is told that the secret was shown.
     """
     now = timezone.now()
-    form = create_form(request, request.POST)
+    form = create_form(request, request.POST, now=now)
     if not form.is_valid():
         return list_page(request, form=form)
     try:
@@ -58,7 +58,7 @@ def create(request: TeamRequest) -> HttpResponse:
         return list_page(request, form=form)
     except api_keys.KeyExistsError as error:
         messages.warning(request, str(error))
-        return redirect(place(request))
+        return redirect(back_url(request))
     return list_page(request, created=created)
 
 
@@ -68,7 +68,8 @@ def create(request: TeamRequest) -> HttpResponse:
 def edit(request: TeamRequest, key_id: UUID) -> HttpResponse:
     """Give a key another name or other terms."""
     key = key_or_404(request, key_id)
-    form = edit_form_of(request, key, request.POST)
+    now = timezone.now()
+    form = edit_form_of(request, key, request.POST, now=now)
     if not form.is_valid():
         return show(request, key, edit_form=form)
     try:
@@ -78,7 +79,7 @@ def edit(request: TeamRequest, key_id: UUID) -> HttpResponse:
             name=form.cleaned_data["name"],
             terms=form.terms,
             seen_at=form.cleaned_data["seen_at"],
-            now=timezone.now(),
+            now=now,
         )
     except api_keys.TermsError as error:
         form.refuse(error)
@@ -96,7 +97,7 @@ def edit(request: TeamRequest, key_id: UUID) -> HttpResponse:
         )
         if form.terms.may_nothing():
             messages.warning(request, f"{name} may do nothing: it needs an endpoint and a model.")
-    return redirect(place(request, key))
+    return redirect(back_url(request, key))
 
 
 @team_view(Permission.API_KEYS_WRITE, operation="RotateApiKey")
@@ -119,7 +120,7 @@ def rotate(request: TeamRequest, key_id: UUID) -> HttpResponse:
         )
     except (api_keys.AlreadyRotatedError, api_keys.KeyDeletedError) as error:
         messages.warning(request, str(error))
-        return redirect(place(request, key))
+        return redirect(back_url(request, key))
     return show(request, key_or_404(request, key_id), created=rotated)
 
 
@@ -152,7 +153,7 @@ def disable(request: TeamRequest, key_id: UUID) -> HttpResponse:
         messages.info(
             request, f"{key.name} is disabled. Requests with it fail until you enable it."
         )
-    return redirect(place(request, key))
+    return redirect(back_url(request, key))
 
 
 @team_view(Permission.API_KEYS_WRITE, operation="EnableApiKey")
@@ -172,7 +173,7 @@ def enable(request: TeamRequest, key_id: UUID) -> HttpResponse:
             case _:
                 rest = "Requests with it work again."
         messages.info(request, f"{key.name} is enabled. {rest}")
-    return redirect(place(request, key))
+    return redirect(back_url(request, key))
 
 
 @team_view(Permission.API_KEYS_WRITE, operation="DeleteApiKey")
@@ -184,7 +185,7 @@ def delete(request: TeamRequest, key_id: UUID) -> HttpResponse:
         return show(request, key, delete_form=form)
     api_keys.delete(key=key, actor=request.actor, now=timezone.now())
     messages.info(request, f"{key.name} is deleted. Requests with it fail from now on.")
-    return redirect(place(request, key))
+    return redirect(back_url(request, key))
 
 
 @team_view(Permission.TEAM_WRITE, operation="UpdateApiKeySettings")

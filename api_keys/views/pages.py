@@ -39,10 +39,6 @@ COLUMNS: Final = {
     "spent": ("Spent in {month:%b}", "-spent"),
     "status": ("Status", ""),
 }
-SHELL_EXAMPLE: Final = """\
-curl {base_url}/models \\
-  -H "Authorization: Bearer $CONSOLE_API_KEY"
-"""
 
 
 # --- Pages --------------------------------------------------------------------------------------
@@ -100,7 +96,7 @@ def list_page(
         "month": api_keys.month_of(now),
         "list_url": list_url,
         "pager": pager(page, list_url, **asked.query),
-        "form": form or create_form(request),
+        "form": form or create_form(request, now=now),
         "mails_new_countries": api_keys.mails_new_countries(request.team),
         "may_set_notices": Permission.TEAM_WRITE in request.membership.permissions,
         # Buttons bring it along, so that they lead back to the page they were on.
@@ -112,7 +108,6 @@ def list_page(
 def _key_page(request: TeamRequest, key: ApiKey, **dialogs: Any) -> HttpResponse:
     now = timezone.now()
     may_audit = Permission.AUDIT_READ in request.membership.permissions
-    events = audit.log(request.team).filter(is_change=True, target_id=str(key.pk))
     key_url = url_of_key(request, key)
     context: dict[str, Any] = {
         "key": key,
@@ -122,10 +117,14 @@ def _key_page(request: TeamRequest, key: ApiKey, **dialogs: Any) -> HttpResponse
         "month": api_keys.month_of(now),
         **_allowed(key),
         "months": api_keys.months_of(key, limit=MONTHS_SHOWN),
-        "retired": api_keys.retired_secrets(key),
+        "retired": api_keys.retired_secrets(key, now=now),
         "leaks": api_keys.leaks_of(key),
         "addresses": api_keys.addresses_of(key),
-        "events": events[:EVENTS_SHOWN] if may_audit else None,
+        "events": audit.changes_of(
+            request.team, target_type="API key", target_id=str(key.pk), limit=EVENTS_SHOWN
+        )
+        if may_audit
+        else None,
         **_dialogs(key_url, _query(BACK_TO_KEY), "api-key", **dialogs),
     }
     return render_page(request, "api_keys/key.html", context, partials={"api-key"})
@@ -143,10 +142,10 @@ def _allowed(key: ApiKey) -> dict[str, str]:
     }
 
 
-def _dialogs(place_url: str, here: str, target: str, **dialogs: Any) -> dict[str, Any]:
+def _dialogs(back_url: str, here: str, target: str, **dialogs: Any) -> dict[str, Any]:
     """Say what `_dialogs.html` and `_menu.html` need: where they are, and what is asked."""
     return {
-        "place_url": place_url,
+        "back_url": back_url,
         "here": here,
         "target": target,
         "examples": _examples() if "created" in dialogs else (),
@@ -182,7 +181,7 @@ def _examples() -> list[tuple[str, str]]:
     """Say what to run first, with titles."""
     base_url = f"{settings.PUBLIC_URL}/v1"
     return [
-        ("List the models from a shell", SHELL_EXAMPLE.format(base_url=base_url)),
+        ("List the models from a shell", api_keys.shell_example(base_url)),
         ("Chat from Python", api_keys.python_example(base_url)),
     ]
 
@@ -194,14 +193,12 @@ def _list_form(request: TeamRequest) -> ListForm:
     return ListForm(request.GET)
 
 
-def create_form(request: TeamRequest, data: Any = None) -> CreateForm:
-    models = _models(request.team)
-    return CreateForm(data, models=models, user=request.user, now=timezone.now())
+def create_form(request: TeamRequest, data: Any = None, *, now: datetime) -> CreateForm:
+    return CreateForm(data, models=_models(request.team), user=request.user, now=now)
 
 
-def edit_form_of(request: TeamRequest, key: ApiKey, data: Any = None) -> EditForm:
-    models = _models(request.team)
-    return EditForm(data, key=key, models=models, user=request.user, now=timezone.now())
+def edit_form_of(request: TeamRequest, key: ApiKey, data: Any = None, *, now: datetime) -> EditForm:
+    return EditForm(data, key=key, models=_models(request.team), user=request.user, now=now)
 
 
 def _models(team: Team) -> list[str]:
@@ -218,7 +215,7 @@ def _asked_about(request: TeamRequest, key_id: str) -> dict[str, Any]:
         return {}
     match request.GET.get("dialog"):
         case "edit" if key:
-            return {"edit_form": edit_form_of(request, key)}
+            return {"edit_form": edit_form_of(request, key, now=timezone.now())}
         case "rotate" if key:
             return {"rotate_form": RotateForm(key=key, rotation=api_keys.rotations_of(key))}
         case "delete" if key:
@@ -242,7 +239,7 @@ def key_or_404(request: TeamRequest, key_id: UUID) -> ApiKey:
 # --- Where to go ----------------------------------------------------------------------------------
 
 
-def place(request: TeamRequest, key: ApiKey | None = None) -> str:
+def back_url(request: TeamRequest, key: ApiKey | None = None) -> str:
     """Name the page where the button was that was pressed."""
     if key and _is_back_to_key(request):
         return url_of_key(request, key)

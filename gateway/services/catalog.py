@@ -43,32 +43,29 @@ Catalog = Mapping[str, Offer]
 
 def catalog() -> Catalog:
     """Read what can be asked for now: enabled models that some enabled cluster has."""
-    offers = {}
-    models = InferenceModel.objects.filter(is_enabled=True).prefetch_related("deployments__cluster")
-    for model in models.order_by("name"):
-        deployments = sorted(model.deployments.all(), key=lambda d: (d.priority, d.pk))
-        targets = tuple(
-            Target(
-                d.cluster.name,
-                d.cluster.base_url.rstrip("/"),
-                d.cluster.api_key_variable,
-                d.upstream_name,
-            )
-            for d in deployments
-            if d.is_enabled and d.cluster.is_enabled
+    return {
+        model.name: Offer(
+            model.name,
+            model.owned_by,
+            model.created_at,
+            model.max_output_tokens,
+            model.prices,
+            tuple(_target(deployment) for deployment in model.deployments.all()),
+            tuple(model.requests_per_second),
+            tuple(model.tokens_per_minute),
         )
-        if targets:
-            offers[model.name] = Offer(
-                model.name,
-                model.owned_by,
-                model.created_at,
-                model.max_output_tokens,
-                model.prices,
-                targets,
-                tuple(model.requests_per_second),
-                tuple(model.tokens_per_minute),
-            )
-    return offers
+        for model in InferenceModel.objects.on_offer()
+    }
+
+
+def _target(deployment: Deployment) -> Target:
+    cluster = deployment.cluster
+    return Target(
+        cluster.name,
+        cluster.base_url.rstrip("/"),
+        cluster.api_key_variable,
+        deployment.upstream_name,
+    )
 
 
 def offers_for(key: KeyIdentity, offers: Catalog) -> Catalog:

@@ -32,13 +32,10 @@ class Listing:
 def price_list(team: Team, *, tier: int) -> list[Listing]:
     """List what can be asked for now, by name: enabled models that some enabled cluster has."""
     agreed = {limit.model_id: limit for limit in TeamLimit.of(team)}
-    models = InferenceModel.objects.filter(is_enabled=True).prefetch_related("deployments__cluster")
     listed = []
-    for model in models.order_by("name"):
-        deployments = sorted(model.deployments.all(), key=lambda d: (d.priority, d.pk))
-        clusters = [d.cluster.name for d in deployments if d.is_enabled and d.cluster.is_enabled]
-        if clusters:
-            mine = agreed.get(model.pk)
-            limits, higher = (limits_of(model, of, mine) for of in (tier, tier + 1))
-            listed.append(Listing(model, clusters, limits, higher, mine))
+    for model in InferenceModel.objects.on_offer():
+        clusters = [deployment.cluster.name for deployment in model.deployments.all()]
+        mine = agreed.get(model.pk)
+        limits, higher = (limits_of(model, of, mine) for of in (tier, tier + 1))
+        listed.append(Listing(model, clusters, limits, higher, mine))
     return listed

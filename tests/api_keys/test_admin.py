@@ -101,7 +101,7 @@ def test_a_second_report_adds_where_it_was_found_and_mails_nobody(
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"source": ""}, "This field is required."),
+        ({"source": ""}, "Say what the secret was found in."),
         ({"source": "x" * 61}, "at most 60 characters"),
         ({"url": "javascript:alert(1)"}, "This is not a web address."),
         ({"url": f"https://x.test/?key=ck-{'a' * 80}"}, "Leave the secret out."),

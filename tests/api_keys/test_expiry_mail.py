@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
 from django.core import mail
+from django.test import Client
 from django.urls import reverse
 
 from accounts.actors import SYSTEM
@@ -69,11 +71,25 @@ def test_a_key_that_gets_a_later_date_is_told_of_again() -> None:
     assert [told(day) for day in (25, 52, 53, 54)] == [0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("days", [1, 3, 6.9])
-def test_who_makes_a_key_for_less_than_a_week_knows_when_it_expires(days: float) -> None:
+@pytest.mark.parametrize("days", [1, 3, 6.9, 7, 7.5])
+def test_who_makes_a_key_for_about_a_week_knows_when_it_expires(days: float) -> None:
     make_key(days)
 
     assert told(0) + told(days - 0.5) == 0
+
+
+def test_a_key_made_on_the_page_for_seven_days_is_not_told_of_the_next_morning(
+    client: Client,
+) -> None:
+    team = make_team()
+    with time_machine.travel(NOON, tick=True):
+        client.force_login(make_admin(team))
+        made = {"name": "bot", "expires": "7", "key_id": str(uuid4())}
+        client.post(reverse("api_keys:create", args=[team.pk]), made)
+
+    key = ApiKey.of(team).get()
+    assert key.expires_at == key.created_at + 7 * DAY, "the form and the key know one moment"
+    assert told(0.8) + told(6) == 0
 
 
 @pytest.mark.parametrize("end", [api_keys.disable, api_keys.delete])

@@ -1,6 +1,6 @@
 """The page of one key: all there is to know of it, to whoever may, and nobody else."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,13 +8,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team, User
 from accounts.rules import Permission
 from api_keys import services as api_keys
-from api_keys.models import ApiKey, KeyMonth
+from api_keys.models import ApiKey, KeyLeak, KeyMonth, RetiredSecret
 from api_keys.rules import TICKS_PER_USD, Terms
 from audit import services as audit
 from tests.factories import NOON, make_admin, make_member, make_team
@@ -89,6 +90,57 @@ def test_a_key_without_limits_says_so(client: Client, team: Team) -> None:
     assert "<dd>All</dd>" in page
     assert "<dd>Any</dd>" in page
     assert "have not cost anything yet" in page
+
+
+def test_many_old_secrets_and_leaks_are_cut_and_counted_and_what_still_works_is_shown(
+    client: Client, key: ApiKey, bob: User, team: Team
+) -> None:
+    living = make_many_retired(key, timezone.now())[0]
+    KeyLeak.across_teams.bulk_create(
+        KeyLeak(
+            team=team, key=key, redacted="ck-…leak", reporter="github",
+            url=f"https://git.test/{number}", reported_at=NOON + timedelta(minutes=number),
+        )
+        for number in range(23)
+    )  # fmt: skip
+    client.force_login(bob)
+
+    page = client.get(url(key)).content.decode()
+
+    assert "These are 20 of 22: the ones that still work, and then the latest." in page
+    assert "These are the latest 20 of 23." in page
+    assert living.redacted in page
+    assert page.count("End now") == 1
+    assert "https://git.test/22<" in page
+    assert "https://git.test/2<" not in page
+
+
+def test_few_old_secrets_and_leaks_are_all_there_is(client: Client, key: ApiKey, bob: User) -> None:
+    actor = Actor.for_user(bob)
+    api_keys.rotate(key=key, actor=actor, grace=timedelta(0), rotation=0, now=NOON)
+    api_keys.report_leak(key=key, reporter=api_keys.Reporter.STAFF, actor=SYSTEM, now=NOON)
+    client.force_login(bob)
+
+    page = client.get(url(key)).content.decode()
+
+    assert "Old secrets" in page
+    assert "Found in public" in page
+    assert "These are" not in page
+
+
+def make_many_retired(key: ApiKey, now: datetime) -> list[RetiredSecret]:
+    """Retire 22 secrets, of which only the first still works."""
+    return RetiredSecret.across_teams.bulk_create(
+        RetiredSecret(
+            team=key.team,
+            key=key,
+            digest=f"{number:064x}",
+            redacted=f"ck-…{number:04}",
+            retired_at=now - timedelta(days=1) + timedelta(minutes=number),
+            expires_at=now + timedelta(days=1) if number == 0 else now - timedelta(hours=1),
+        )
+        for number in range(22)
+    )
 
 
 def test_an_owner_sees_the_page_and_a_colleague_and_a_stranger_do_not(

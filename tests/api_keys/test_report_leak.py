@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
 
 from accounts.actors import SYSTEM
 from api_keys import services as api_keys
@@ -78,6 +79,24 @@ def test_it_says_of_each_what_it_is_and_exits_1_if_one_is_no_keys(typed: StringI
         "no key has it",
         "no secret: its checksum does not fit, so it may be cut off or mistyped",
     ]
+
+
+def test_a_key_that_cannot_be_stopped_keeps_no_other_from_being_stopped(typed: StringIO) -> None:
+    stuck, other = make_key(), make_key()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # Else the table could not be altered.
+        cursor.execute(
+            "ALTER TABLE api_keys_apikey"
+            " ADD CONSTRAINT stuck CHECK (id <> %s OR blocked_at IS NULL)",
+            [stuck.key.pk],
+        )
+
+    with pytest.raises(IntegrityError, match="stuck"):
+        report(typed, stuck.secret, other.secret)
+
+    assert ApiKey.of(stuck.key.team).get().status == ApiKey.Status.ACTIVE
+    assert ApiKey.of(other.key.team).get().status == ApiKey.Status.BLOCKED
+    assert len(mail.outbox) == 1, "to the people of the one that was stopped"
 
 
 @pytest.mark.parametrize("option", ["url", "source"])

@@ -148,7 +148,7 @@ def test_what_is_no_network_is_named_with_the_reason(text: str, reason: str) -> 
     [
         (Terms(requests_per_second=0), "requests_per_second"),
         (Terms(requests_per_minute=-1), "requests_per_minute"),
-        (Terms(tokens_per_minute=10**12), "tokens_per_minute"),
+        (Terms(tokens_per_minute=10**12 + 1), "tokens_per_minute"),
         (Terms(monthly_cap_ticks=0), "monthly_cap_ticks"),
         (Terms(monthly_cap_ticks=10**18), "monthly_cap_ticks"),
         (Terms(networks=("203.0.113.24",)), "networks"),

@@ -203,12 +203,13 @@ def test_a_key_says_of_itself_what_it_may_do(world: World) -> None:
         )
     )
 
-    # From an address from which it may do nothing else.
-    told = caller.request("GET", "/v1/api-key").json
+    told = caller.request("GET", "/v1/api-key", x_forwarded_for="203.0.113.9").json
     ApiKey.of(caller.team).update(expires_at=timezone.now())
     expired = caller.request("GET", "/v1/api-key")
 
     expected = {
+        "name": "Tests",
+        "user_id": str(caller.key.owner_id),
         "acls": [CHAT, "api-key:model:ok"],
         "api_key_expired": False,
         "expire_time": expires_at.isoformat(),
@@ -222,6 +223,23 @@ def test_a_key_says_of_itself_what_it_may_do(world: World) -> None:
     assert (expired.status, expired.json["api_key_expired"]) == (200, True)
 
 
+def test_a_key_does_not_tell_whoever_found_it_whose_it_is_nor_how_to_use_it(world: World) -> None:
+    hidden = {"name", "user_id", "allowed_networks", "monthly_cap_in_usd_ticks"}
+    caller = world.caller(terms=terms(networks=("203.0.113.0/24",)))
+
+    def told(address: str) -> set[str]:
+        answer = caller.request("GET", "/v1/api-key", x_forwarded_for=address)
+        assert answer.status == 200
+        return set(answer.json)
+
+    inside, outside = told("203.0.113.9"), told("198.51.100.8")
+    block(caller)
+    blocked = told("203.0.113.9")
+
+    assert inside - outside == inside - blocked == hidden
+    assert {"api_key_blocked", "api_key_id", "acls"} <= outside == blocked
+
+
 def test_an_old_secret_works_beside_the_new_one_until_its_grace_is_over(
     world: World, base_url: str
 ) -> None:
@@ -231,7 +249,7 @@ def test_an_old_secret_works_beside_the_new_one_until_its_grace_is_over(
 
     both = at_once(lambda: caller.ask("fifty", **FIFTY), lambda: new.ask("fifty", **FIFTY))
     names = [c.request("GET", "/v1/api-key").json["redacted_api_key"] for c in (caller, new)]
-    [old] = api_keys.retired_secrets(new.key)
+    [old] = api_keys.retired_secrets(new.key, now=timezone.now())
     api_keys.end_secret(key=new.key, retired_id=old.pk, actor=SYSTEM, now=timezone.now())
     ended = caller.ask("fifty", **FIFTY)
     last = new.ask("fifty", **FIFTY)

@@ -200,7 +200,7 @@ def test_an_open_page_is_kept_up_to_date_and_is_in_the_log_once(alice: Client, t
     turns = [alice.get(turn, headers=HTMX) for _ in range(5)]
 
     assert {answer.status_code for answer in turns} == {200}
-    assert all(answer.content.decode().lstrip().startswith("<section") for answer in turns)
+    assert all(answer.content.decode().lstrip().startswith('<div id="use"') for answer in turns)
     assert turn_of(turns[-1]) == turn
     assert "atlas" in rows(turns[-1])
     assert AuditEvent.of(team).filter(operation="GetRateLimits").count() == 1
@@ -215,8 +215,8 @@ def test_a_page_that_was_opened_long_ago_is_told_to_stop_and_gets_no_numbers(
     answer = alice.get(turn, headers=HTMX)
 
     assert answer.status_code == 286
-    assert answer["HX-Retarget"] == "#as-of"
-    assert "Not brought up to date since" in words(answer)
+    assert (answer["HX-Retarget"], answer["HX-Reswap"]) == ("#as-of", "beforeend")
+    assert "Not brought up to date any more." in words(answer)
     assert "atlas" not in words(answer)
 
 
@@ -318,14 +318,20 @@ def test_what_support_granted_is_not_told_as_asked_for_any_more(alice: Client, t
             {"tokens_per_minute": "999999"},
             "Your team's limit is 1,000,000 tokens per minute already.",
         ),
-        ({"requests_per_second": "many"}, "Write a whole number."),
-        ({"requests_per_second": "1.5"}, "Write a whole number."),
-        ({"requests_per_second": "-3"}, "Write a number above 0."),
-        ({"requests_per_second": "9" * 5000}, "Write a whole number."),
-        ({"requests_per_second": "1000001"}, "This can be up to 1,000,000."),
-        ({"tokens_per_minute": "1" + "0" * 13}, "This can be up to 1,000,000,000,000."),
+        ({"requests_per_second": "many"}, "Enter a whole number from 1 to 1,000,000, or nothing."),
+        ({"requests_per_second": "1.5"}, "Enter a whole number from 1 to 1,000,000, or nothing."),
+        ({"requests_per_second": "-3"}, "Enter a whole number from 1 to 1,000,000, or nothing."),
+        (
+            {"requests_per_second": "9" * 5000},
+            "Enter a whole number from 1 to 1,000,000, or nothing.",
+        ),
+        (
+            {"requests_per_second": "1000001"},
+            "Enter a whole number from 1 to 1,000,000, or nothing.",
+        ),
+        ({"tokens_per_minute": "1" + "0" * 13}, "from 1 to 1,000,000,000,000, or nothing."),
         ({"model": "boreas"}, "This model is not on the price list any more."),
-        ({"reason": " "}, "This field is required."),
+        ({"reason": " "}, "Say what you need it for."),
         ({"reason": "x" * 1001}, "at most 1000 characters"),
         ({"reason": "a\x00b"}, "Null characters are not allowed."),
     ],

@@ -55,6 +55,6 @@ class Command(BaseCommand):
 
 
 def no_secret(text: str) -> str:
-    if api_keys.hide(text) != text:
+    if api_keys.has_secret(text):
         raise ArgumentTypeError("It has a secret in it. Leave it out.")
     return text
