@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
+from api_keys import services as api_keys
 from gateway import services as gateway
 from gateway.api import chat, sandbox
 from gateway.api.answers import JsonResponse, error_response, invalid
@@ -66,33 +67,36 @@ def _model(offer: Offer) -> dict[str, object]:
 async def api_key(request: Request) -> Response:
     """GET /v1/api-key: what a key is and may do. Answers for keys that are switched off, too.
 
-    Names that the original has are the original's; the last of them are ours.
+    Names that the original has are the original's; the last of them are ours. Whoever found the
+    secret is told neither whose it is nor from where it can be used.
     """
     secret, now = chat.bearer(request), timezone.now()
     key = await request.app.state.lane.call(lambda _: gateway.identify(secret, now=now))
     terms = key.terms
-    return JsonResponse(
-        {
-            "redacted_api_key": key.redacted,
+    told = {
+        "redacted_api_key": key.redacted,
+        "create_time": key.created_at,
+        "modify_time": key.modified_at,
+        "team_id": key.team_id,
+        "acls": terms.acls,
+        "api_key_id": key.id,
+        "api_key_blocked": key.blocked,
+        "api_key_disabled": key.disabled,
+        "team_blocked": False,
+        "api_key_expired": bool(terms.expires_at and terms.expires_at <= now),
+        "expire_time": terms.expires_at,
+        "qps": terms.requests_per_second,
+        "qpm": terms.requests_per_minute,
+        "tpm": terms.tokens_per_minute,
+    }
+    if not key.blocked and api_keys.networks_allow(terms.networks, chat.address(request)):
+        told |= {
             "user_id": key.owner_id,
             "name": key.name,
-            "create_time": key.created_at,
-            "modify_time": key.modified_at,
-            "team_id": key.team_id,
-            "acls": terms.acls,
-            "api_key_id": key.id,
-            "api_key_blocked": key.blocked,
-            "api_key_disabled": key.disabled,
-            "team_blocked": False,
-            "api_key_expired": bool(terms.expires_at and terms.expires_at <= now),
-            "expire_time": terms.expires_at,
-            "qps": terms.requests_per_second,
-            "qpm": terms.requests_per_minute,
-            "tpm": terms.tokens_per_minute,
             "allowed_networks": terms.networks,
             "monthly_cap_in_usd_ticks": terms.monthly_cap_ticks,
         }
-    )
+    return JsonResponse(told)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
