@@ -89,7 +89,8 @@ def ledger_batches(team: Team, wanted: Wanted) -> Iterator[list[Movement]]:
 
 
 def _asked(team: Team, wanted: Wanted) -> LedgerEntryQuerySet:
-    entries = LedgerEntry.of(team).select_related("grant", "charge").newest_first()
+    entries = LedgerEntry.of(team).select_related("grant", "charge").defer("charge__lines")
+    entries = entries.newest_first()
     if wanted.kind:
         entries = entries.filter(kind=wanted.kind)
     if wanted.since:

@@ -119,6 +119,18 @@ def test_pages_of_any_size_tell_the_same_forwards_and_backwards(lived: Team, siz
     assert cut == pages[0]
 
 
+def test_movements_of_one_moment_count_once_each_wherever_a_page_ends(team: Team) -> None:
+    for _ in range(3):
+        give(team, 1)
+    told, last = [], None
+    for _ in range(3):
+        cut = billing.ledger_page(team, EVERYTHING, size=1, older_than=last)
+        told += dollars(cut.movements)
+        last = cut.movements[0].entry.pk
+
+    assert told == [("grant", 1, 3), ("grant", 1, 2), ("grant", 1, 1)]
+
+
 def test_a_balance_counts_also_what_the_filter_leaves_out(lived: Team) -> None:
     for kind in ("grant", "charge", "expiry"):
         found = dollars(read(lived, billing.Wanted(kind=kind)))
