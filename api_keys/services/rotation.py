@@ -7,7 +7,7 @@ from typing import Final
 from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from accounts import services as accounts
@@ -17,6 +17,8 @@ from api_keys.models import ApiKey, RetiredSecret
 from api_keys.services.keys import CreatedKey, KeyDeletedError, locked, record
 
 SHOWN_AT_MOST: Final = 20
+# Each is a way in that people have to keep in mind.
+LIVING_AT_MOST: Final = 10
 
 
 class GraceError(Exception):
@@ -59,8 +61,8 @@ def rotate(
 
     `rotation` is how often the key had been rotated when this was decided. A form that is sent
     twice, and two people who rotate at once, bring the same: the second raises AlreadyRotatedError,
-    or it would end what the first has just been shown. A key that was blocked works again, and its
-    old secret does not go on at all.
+    or it would end what the first has just been shown. A key that was blocked works again, with its
+    new secret alone: neither the old one goes on nor any that was replaced before.
     """
     if not timedelta(0) <= grace <= rules.GRACE_MOST:
         raise GraceError(f"The old secret can go on for at most {rules.span(rules.GRACE_MOST)}.")
@@ -74,6 +76,15 @@ def rotate(
             f"{key.name} has had a new secret since this form was opened. It was shown then and "
             "cannot be shown again."
         )
+    if key.blocked_at:
+        grace = timedelta(0)
+        for living in _living(key, now):
+            _end(key, living, actor, now)
+    elif grace and _living(key, now).count() >= LIVING_AT_MOST:
+        raise GraceError(
+            f"{LIVING_AT_MOST} old secrets of this key still work. End one of them on the key's "
+            "page first, or let the old secret not work on at all."
+        )
     before = key.status_at(now)
     old = RetiredSecret.across_teams.create(
         team=key.team,
@@ -81,7 +92,7 @@ def rotate(
         digest=key.digest,
         redacted=key.redacted,
         retired_at=now,
-        expires_at=now if key.blocked_at else now + grace,
+        expires_at=now + grace,
     )
     secret = secrets.new_secret(settings.API_KEY_PREFIX)
     key.digest = secrets.digest_of(secret)
@@ -109,9 +120,18 @@ def rotate(
 def end_secret(*, key: ApiKey, retired_id: int, actor: Actor, now: datetime) -> bool:
     """End a secret that was replaced before its time. Returns false where it is over already."""
     key = locked(key.pk)
-    old = RetiredSecret.of(key.team).filter(key=key, pk=retired_id, expires_at__gt=now).first()
+    old = _living(key, now).filter(pk=retired_id).first()
     if old is None or key.deleted_at:
         return False
+    _end(key, old, actor, now)
+    return True
+
+
+def _living(key: ApiKey, now: datetime) -> QuerySet[RetiredSecret]:
+    return RetiredSecret.of(key.team).filter(key=key, expires_at__gt=now)
+
+
+def _end(key: ApiKey, old: RetiredSecret, actor: Actor, now: datetime) -> None:
     before, old.expires_at = old.expires_at, now
     old.save(update_fields=["expires_at"])
     record(
@@ -123,4 +143,3 @@ def end_secret(*, key: ApiKey, retired_id: int, actor: Actor, now: datetime) -> 
         after={"key": old.redacted, "expires_at": now.isoformat()},
         now=now,
     )
-    return True

@@ -118,6 +118,9 @@ def rotate(request: TeamRequest, key_id: UUID) -> HttpResponse:
             rotation=form.cleaned_data["rotation"],
             now=timezone.now(),
         )
+    except api_keys.GraceError as error:
+        form.add_error("grace", str(error))
+        return show(request, key, rotate_form=form)
     except (api_keys.AlreadyRotatedError, api_keys.KeyDeletedError) as error:
         messages.warning(request, str(error))
         return redirect(back_url(request, key))

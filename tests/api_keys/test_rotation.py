@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
@@ -102,6 +103,46 @@ def test_rotating_a_blocked_key_unblocks_it_and_ends_the_leaked_secret(
     assert stored(made.key).status_at(NOON) == ApiKey.Status.ACTIVE
     assert rotated.old_until is None
     assert RetiredSecret.of(made.key.team).get().expires_at == NOON
+
+
+def test_what_was_replaced_before_a_leak_does_not_come_back_with_the_next_secret(
+    made: api_keys.CreatedKey,
+) -> None:
+    leaked = rotate(made.key, grace=timedelta(days=7))
+    api_keys.report_leaks(
+        [api_keys.Finding(leaked.secret)],
+        reporter=api_keys.Reporter.GITHUB,
+        actor=SYSTEM,
+        now=NOON,
+    )
+
+    rotated = rotate(made.key, rotation=1)
+
+    ways_in = {
+        api_keys.digest_of(secret) for secret in (made.secret, leaked.secret, rotated.secret)
+    }
+    found = api_keys.find(ways_in, now=NOON + timedelta(seconds=1))
+    assert found.keys() == {api_keys.digest_of(rotated.secret)}
+    ended = audit.log(made.key.team).get(operation="EndRetiredSecret")
+    assert (ended.is_change, ended.before and ended.before["key"]) == (True, made.key.redacted)
+
+
+def test_no_more_than_ten_old_secrets_work_at_once(
+    client: Client, made: api_keys.CreatedKey
+) -> None:
+    client.force_login(make_admin(made.key.team))
+    now = timezone.now()
+    for rotation in range(10):
+        rotate(made.key, rotation=rotation, now=now)
+
+    with pytest.raises(api_keys.GraceError, match="10 old secrets of this key still work"):
+        rotate(made.key, rotation=10, now=now)
+    page = client.post(url("rotate", made.key), {"grace": "24", "rotation": "10"})
+    assert "End one of them on the key" in page.content.decode()
+    assert api_keys.rotations_of(made.key) == 10
+
+    rotate(made.key, grace=timedelta(0), rotation=10, now=now)
+    rotate(made.key, rotation=11, now=now + DAY)  # They are over by then.
 
 
 def test_rotating_a_disabled_key_leaves_it_disabled(made: api_keys.CreatedKey) -> None:
