@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--few", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--most-ms", type=int, default=500, help="how long a page may take")
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.data is None:
@@ -89,7 +90,10 @@ def report(world: Any, options: argparse.Namespace) -> int:
             }
         )
     )
-    return int(is_void)
+    is_slow = figures[slowest][1] > options.most_ms
+    if is_slow:
+        print(f"{slowest!r} took longer than {options.most_ms} ms.", file=sys.stderr)
+    return int(is_void or is_slow)
 
 
 if __name__ == "__main__":
