@@ -155,6 +155,16 @@ def test_a_key_works_from_its_networks_only(world: World, base_url: str) -> None
     assert world.upstream.count() == len(inside)
 
 
+def test_a_blocked_key_is_told_what_the_original_says_and_the_way_out(world: World) -> None:
+    caller = world.caller()
+    block(caller)
+
+    assert caller.ask("ok").json["error"] == (
+        "API key is currently blocked: Blocked due to API key leak. "
+        f"You can give it a new secret on {caller.base_url}{page_of(caller)}."
+    )
+
+
 def test_of_many_calls_at_once_the_keys_cap_pays_for_so_many_and_not_for_one_more(
     world: World, base_url: str
 ) -> None:
