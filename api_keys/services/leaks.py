@@ -1,7 +1,8 @@
 """Secrets found in public: whose they are, and what becomes of their keys."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,8 @@ Reporter = KeyLeak.Reporter
 SOURCE_LENGTH: Final = 60
 URL_LENGTH: Final = 1000
 SHOWN_AT_MOST: Final = 20
+# Of one key. Who copies a page with a secret a thousand times tells nobody anything new.
+PLACES_AT_MOST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +62,46 @@ def report_leaks(
 ) -> list[Verdict]:
     """Stop every secret among the findings; the answers are in the same order.
 
-    Whose they are is asked in one query. Each key is a transaction of its own, and one that cannot
-    be stopped keeps no other from being stopped: what stood in its way is raised at the end.
-    Asking again changes nothing more.
+    Whose they are is asked in one query. Each is stopped once, in a transaction of its own, before
+    it is noted where else it was found; and one that cannot be stopped keeps no other from being
+    stopped: what stood in its way is raised at the end. Asking again changes nothing more.
     """
     digests = [digest_of(finding.text) for finding in findings]
     owners = _owners(digests)
-    verdicts, errors = [], []
+    found: dict[str, list[Finding]] = {}
     for finding, digest in zip(findings, digests, strict=True):
-        # By its digest and not by its checksum: the prefix may have been another one once.
-        if key_id := owners.get(digest):
-            try:
-                verdicts.append(
-                    _stop(key_id, digest, finding, reporter=reporter, actor=actor, now=now)
-                )
-            except Exception as error:
-                logger.exception("A leak of the API key %s was reported and not stopped.", key_id)
-                errors.append(error)
-        elif is_secret(finding.text, settings.API_KEY_PREFIX):
-            verdicts.append(Verdict.UNKNOWN)
-        else:
-            verdicts.append(Verdict.NOISE)
+        found.setdefault(digest, []).append(finding)
+    # By its digest and not by its checksum: the prefix may have been another one once.
+    ours = [digest for digest in found if digest in owners]
+    verdicts = {
+        digest: Verdict.UNKNOWN
+        if is_secret(same[0].text, settings.API_KEY_PREFIX)
+        else Verdict.NOISE
+        for digest, same in found.items()
+    }
+    errors: list[Exception] = []
+    for digest in ours:
+        with _collected(errors, owners[digest]):
+            verdicts[digest] = _stop(
+                owners[digest], digest, found[digest][0], reporter=reporter, actor=actor, now=now
+            )
+    for digest in ours:
+        if others := found[digest][1:]:
+            with _collected(errors, owners[digest]):
+                _note_others(owners[digest], digest, others, reporter=reporter, now=now)
     if errors:
         raise errors[0]
-    return verdicts
+    return [verdicts[digest] for digest in digests]
+
+
+@contextmanager
+def _collected(errors: list[Exception], key_id: UUID) -> Iterator[None]:
+    """Let what goes wrong with one key wait until the others are done."""
+    try:
+        yield
+    except Exception as error:
+        logger.exception("A report that the API key %s has leaked came to nothing.", key_id)
+        errors.append(error)
 
 
 @transaction.atomic
@@ -130,13 +149,28 @@ def _stop(
     now: datetime,
 ) -> Verdict:
     key = locked(key_id)
-    if key.digest == digest:
-        return _note(key, key.redacted, finding, reporter=reporter, actor=actor, now=now)
-    # Rotating takes the key's lock as well, so this one is of the key's earlier secrets.
-    retired = RetiredSecret.of(key.team).get(digest=digest)
-    return _note(
-        key, retired.redacted, finding, retired=retired, reporter=reporter, actor=actor, now=now
-    )
+    retired = _retired(key, digest)
+    redacted = (retired or key).redacted
+    return _note(key, redacted, finding, retired=retired, reporter=reporter, actor=actor, now=now)
+
+
+@transaction.atomic
+def _note_others(
+    key_id: UUID, digest: str, findings: Sequence[Finding], *, reporter: Reporter, now: datetime
+) -> None:
+    """Write down where else a secret was found that is stopped by now."""
+    key = locked(key_id)
+    if not key.deleted_at:
+        redacted = (_retired(key, digest) or key).redacted
+        _keep(key, [_leak(key, redacted, finding, reporter, now) for finding in findings])
+
+
+def _retired(key: ApiKey, digest: str) -> RetiredSecret | None:
+    """Find the secret among the key's earlier ones, unless it is that of today.
+
+    Rotating takes the key's lock as well.
+    """
+    return None if key.digest == digest else RetiredSecret.of(key.team).get(digest=digest)
 
 
 def _note(
@@ -167,15 +201,9 @@ def _note(
             what = f"Ended the old secret {redacted} of the API key {key.name}"
         case _:
             what = f"Noted a leak of the API key {key.name}"
-    leak, _ = KeyLeak.of(key.team).get_or_create(
-        key=key,
-        redacted=redacted,
-        reporter=reporter,
-        source=_cut(finding.source, SOURCE_LENGTH),
-        # A cut sign of another alphabet would be none.
-        url=_cut(iri_to_uri(finding.url.strip()), URL_LENGTH),
-        defaults={"team": key.team, "reported_at": now},
-    )
+    leak = _leak(key, redacted, finding, reporter, now)
+    # Why a secret was stopped is to be seen, however often others of its key were found.
+    _keep(key, [leak], at_least=0 if verdict == Verdict.DEAD else 1)
     if verdict != Verdict.DEAD or not found_before:
         # Not the address, which may name a person: no event forgets it when they are erased.
         found_in = {"found_in": leak.source} if leak.source else {}
@@ -194,6 +222,29 @@ def _note(
             key, "api_keys/email/leaked", leak=leak, is_blocked=verdict == Verdict.BLOCKED
         )
     return verdict
+
+
+def _leak(
+    key: ApiKey, redacted: str, finding: Finding, reporter: Reporter, now: datetime
+) -> KeyLeak:
+    return KeyLeak(
+        team=key.team,
+        key=key,
+        redacted=redacted,
+        reporter=reporter,
+        source=_cut(finding.source, SOURCE_LENGTH),
+        # A cut sign of another alphabet would be none.
+        url=_cut(iri_to_uri(finding.url.strip()), URL_LENGTH),
+        reported_at=now,
+    )
+
+
+def _keep(key: ApiKey, leaks: Iterable[KeyLeak], *, at_least: int = 0) -> None:
+    """Write down under the key's lock what is new of this, as far as there is room."""
+    room = PLACES_AT_MOST - KeyLeak.of(key.team).filter(key=key).count()
+    places = {(leak.redacted, leak.source, leak.url): leak for leak in leaks}
+    kept = list(places.values())[: max(room, at_least)]
+    KeyLeak.across_teams.bulk_create(kept, ignore_conflicts=True)
 
 
 def _verdict(key: ApiKey, retired: RetiredSecret | None, now: datetime) -> Verdict:
