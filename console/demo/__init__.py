@@ -1,0 +1,9 @@
+"""A world to try the console in: people, teams, and 90 days of usage, made through the services.
+
+What is seen afterwards is what these people would see: every number was charged, and every line
+of the audit log belongs to something that was done.
+"""
+
+from console.demo.world import TEST_CARD, build
+
+__all__ = ["TEST_CARD", "build"]
