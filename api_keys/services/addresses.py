@@ -1,6 +1,7 @@
 """Where keys are used from: by country, with word to the owner when one is new."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -67,27 +68,32 @@ def _look_up(key_id: UUID) -> None:
     rows = KeyAddress.across_teams.filter(key=key_id)
     new = list(rows.filter(country=None).order_by("first_used_at", "pk"))
     # Before the lock, because the first look-up of a process loads the data.
+    of_country: defaultdict[str, list[KeyAddress]] = defaultdict(list)
     for address in new:
-        address.country = country_of(address.ip)[:COUNTRY_LENGTH]
+        of_country[country_of(address.ip)[:COUNTRY_LENGTH]].append(address)
+    _tell(key_id, {name: found[0] for name, found in of_country.items() if name})
+    # The rest are only written down, without the lock, which would keep use from being noted.
+    for name, found in of_country.items():
+        rows.filter(pk__in=[address.pk for address in found], country=None).update(country=name)
+
+
+def _tell(key_id: UUID, firsts: Mapping[str, KeyAddress]) -> None:
+    """Write down the first addresses of these countries, and mail about those that are new."""
     with transaction.atomic():
         # Two workers would both find a country new.
         key = locked(key_id)
+        rows = KeyAddress.across_teams.filter(key=key_id)
         countries = rows.order_by("country").values_list("country", flat=True).distinct()
         known = {country for country in countries if country}
-        KeyAddress.across_teams.bulk_update(new, ["country"])
-        first = list(_firsts(new, known))
-        if first and not key.deleted_at and mails_new_countries(key.team):
-            for address in first:
+        new = [(name, address) for name, address in firsts.items() if name not in known]
+        for name, address in new:
+            address.country = name
+            rows.filter(pk=address.pk).update(country=name)
+        # The first of all has nothing to be compared with.
+        to_tell = new if known else new[1:]
+        if to_tell and not key.deleted_at and mails_new_countries(key.team):
+            for _, address in to_tell:
                 mail_owner(key, "api_keys/email/new_country", address=address)
-
-
-def _firsts(addresses: list[KeyAddress], known: set[str]) -> Iterator[KeyAddress]:
-    """Pick, in order of time, the first address of each country that a key was not used from."""
-    for address in addresses:
-        if address.country and address.country not in known:
-            if known:
-                yield address
-            known.add(address.country)
 
 
 def prune_addresses(*, now: datetime) -> None:

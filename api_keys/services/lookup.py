@@ -26,35 +26,44 @@ FROM (
 WHERE key.deleted_at IS NULL
 """
 
-# An address that was used yesterday too is not written down again today.
-NOTE_ADDRESSES: Final = """
-INSERT INTO api_keys_keyaddress AS known (team_id, key_id, ip, first_used_at, last_used_at)
-SELECT key.team_id, key.id, used.ip, used.at, used.at
-FROM unnest(%(keys)s::uuid[], %(ips)s::inet[], %(moments)s::timestamptz[]) AS used (id, ip, at)
-JOIN api_keys_apikey AS key USING (id)
-WHERE NOT EXISTS (
-    SELECT FROM api_keys_keyaddress AS recent
-    WHERE recent.key_id = used.id AND recent.ip = used.ip
-        AND recent.last_used_at > used.at - %(age)s
-)
-ORDER BY key.id, used.ip
-ON CONFLICT (key_id, ip) DO UPDATE
-SET last_used_at = greatest(known.last_used_at, excluded.last_used_at)
-"""
-
+# One statement, under the locks of the keys' rows, so that nobody else counts or adds addresses of
+# these keys meanwhile. It waits for nobody: what another transaction has locked is left out and
+# returned. An address that was used yesterday too is not written down again today.
 NOTE_USE: Final = """
 WITH used AS (
-    SELECT * FROM unnest(%(keys)s::uuid[], %(moments)s::timestamptz[], %(ips)s::inet[])
-        AS u (id, at, ip)
+    SELECT * FROM unnest(%(keys)s::uuid[], %(ips)s::inet[], %(moments)s::timestamptz[])
+        AS u (id, ip, at)
 ), locked AS (
-    SELECT used.* FROM api_keys_apikey AS key JOIN used USING (id)
-    ORDER BY key.id FOR NO KEY UPDATE OF key
+    SELECT key.id, key.team_id FROM api_keys_apikey AS key WHERE key.id = ANY(%(keys)s)
+    FOR NO KEY UPDATE SKIP LOCKED
+), noted AS (
+    UPDATE api_keys_apikey AS key SET last_used_at = latest.at, last_used_ip = latest.ip
+    FROM (SELECT DISTINCT ON (id) * FROM used ORDER BY id, at DESC, ip) AS latest
+        JOIN locked USING (id)
+    WHERE key.id = latest.id AND (key.last_used_at < latest.at) IS NOT FALSE
+), fresh AS (
+    SELECT locked.team_id, used.*, known.id IS NULL AS is_new, row_number() OVER (
+        PARTITION BY used.id, known.id IS NULL ORDER BY used.at, used.ip) AS place
+    FROM used JOIN locked USING (id)
+        LEFT JOIN api_keys_keyaddress AS known ON known.key_id = used.id AND known.ip = used.ip
+    WHERE used.ip IS NOT NULL
+        AND (known.last_used_at > used.at - %(age)s) IS NOT TRUE
+), filled AS (
+    SELECT id, (SELECT count(*) FROM api_keys_keyaddress WHERE key_id = new.id) AS number
+    FROM (SELECT DISTINCT id FROM fresh WHERE is_new) AS new
+), written AS (
+    INSERT INTO api_keys_keyaddress AS known (team_id, key_id, ip, first_used_at, last_used_at)
+    SELECT team_id, id, ip, at, at FROM fresh LEFT JOIN filled USING (id)
+    WHERE NOT is_new OR number + place <= %(most)s
+    ON CONFLICT (key_id, ip) DO UPDATE
+    SET last_used_at = greatest(known.last_used_at, excluded.last_used_at)
 )
-UPDATE api_keys_apikey AS key SET last_used_at = locked.at, last_used_ip = locked.ip
-FROM locked
-WHERE key.id = locked.id AND (key.last_used_at < locked.at) IS NOT FALSE
+SELECT id FROM api_keys_apikey
+WHERE id = ANY(%(keys)s) AND id NOT IN (SELECT id FROM locked)
 """
 ADDRESS_AGE: Final = timedelta(days=1)
+# More say nothing more about a key, and whoever uses it from a whole network could fill the disk.
+MOST_ADDRESSES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,33 +123,23 @@ def _identity(*row: Any) -> KeyIdentity:
     return KeyIdentity(*[*identity, terms])
 
 
-def touch(used: Mapping[tuple[UUID, str], datetime]) -> None:
-    """Note when and from where keys were last used: two statements for a batch of many teams.
+def touch(used: Mapping[tuple[UUID, str], datetime]) -> dict[tuple[UUID, str], datetime]:
+    """Note when and from where keys were last used: one statement for a batch of many teams.
 
-    Batches of several processes overlap and arrive out of order. So the rows are locked in the
-    order of their ids, which cannot deadlock, and only ever move forward in time.
+    Keys that somebody else has locked are left out, since whoever serves requests must not wait
+    for pages and tasks. Returns what is yet to be noted of them. Batches of several processes
+    overlap and arrive out of order, so a key only ever moves forward in time.
     """
     if not used:
-        return
-    latest: dict[UUID, tuple[datetime, str]] = {}
-    for (key_id, ip), at in used.items():
-        latest[key_id] = max(latest.get(key_id, (at, ip)), (at, ip))
-    known = [(key_id, ip, at) for (key_id, ip), at in used.items() if ip]
+        return {}
+    parameters: dict[str, Any] = {
+        "keys": [key_id for key_id, _ in used],
+        "ips": [ip or None for _, ip in used],
+        "moments": list(used.values()),
+        "age": ADDRESS_AGE,
+        "most": MOST_ADDRESSES,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            NOTE_USE,
-            {
-                "keys": list(latest),
-                "moments": [at for at, _ in latest.values()],
-                "ips": [ip or None for _, ip in latest.values()],
-            },
-        )
-        if known:
-            key_ids, ips, moments = map(list, zip(*known, strict=True))
-            parameters: dict[str, Any] = {
-                "keys": key_ids,
-                "ips": ips,
-                "moments": moments,
-                "age": ADDRESS_AGE,
-            }
-            cursor.execute(NOTE_ADDRESSES, parameters)
+        cursor.execute(NOTE_USE, parameters)
+        skipped = {key_id for (key_id,) in cursor.fetchall()}
+    return {(key_id, ip): at for (key_id, ip), at in used.items() if key_id in skipped}

@@ -145,10 +145,11 @@ class Lane:
         used, self._used = self._used, {}
         if used:
             try:
-                await self._ask(partial(api_keys.touch, used))
+                later = await self._ask(partial(api_keys.touch, used))
             except Exception:
                 self._used = used | self._used
                 raise
+            self._used = later | self._used
 
     def _work(self, batch: Sequence[_Job]) -> list[Any]:
         """Do a batch in the lane's thread; an exception stands in for the answer it prevented."""

@@ -17,7 +17,8 @@ from api_keys.models import ApiKey, KeyAddress
 from audit import services as audit
 from tests.clients import Browser
 from tests.factories import NOON, make_admin, make_member, make_team
-from tests.races import race
+from tests.races import race, race_behind
+from tests.servers import until
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,30 @@ def test_workers_that_look_at_once_tell_once() -> None:
     race(*[lambda: tasks.look_up_countries(timestamp=0)] * 4)
 
     assert len(mail.outbox) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_countries_are_written_down_the_use_of_the_key_is_still_noted() -> None:
+    key = make_key()
+    use(key, LONDON, OTHER_LONDON)
+    addresses = KeyAddress.of(key.team)
+
+    def note() -> object:
+        until(lambda: addresses.filter(country="United Kingdom").exists(), "the first country")
+        return api_keys.touch({(key.pk, BONN): NOON})
+
+    _, skipped = race_behind(
+        lambda: addresses.select_for_update().get(ip=OTHER_LONDON),
+        lambda: tasks.look_up_countries(timestamp=0),
+        note,
+    )
+
+    assert skipped == {}
+    assert set(addresses.values_list("ip", "country")) == {
+        (LONDON, "United Kingdom"),
+        (OTHER_LONDON, "United Kingdom"),
+        (BONN, None),
+    }
 
 
 def test_the_tasks_run_by_themselves() -> None:

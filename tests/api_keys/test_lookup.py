@@ -1,6 +1,6 @@
 """What the gateway finds out about a key, and what it writes down about its use."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -124,6 +124,34 @@ def test_the_latest_of_several_addresses_is_where_a_key_was_last_used(made: Crea
 
     made.key.refresh_from_db()
     assert (made.key.last_used_at, made.key.last_used_ip) == (LATER, "203.0.113.7")
+
+
+def test_of_a_key_that_is_used_from_everywhere_a_thousand_addresses_are_kept(
+    made: CreatedKey,
+) -> None:
+    def use(*numbers: int, at: datetime) -> None:
+        api_keys.touch({(made.key.pk, f"10.0.{n // 256}.{n % 256}"): at for n in numbers})
+
+    use(*range(998), at=NOON)
+    use(*range(998, 1003), at=LATER)
+    use(1003, at=LATER)
+    # Those that are known go on being noted.
+    use(0, 1004, at=NOON + DAY)
+
+    addresses = KeyAddress.of(made.key.team)
+    assert addresses.count() == 1000
+    assert set(addresses.filter(last_used_at__gt=NOON).values_list("ip", flat=True)) == {
+        "10.0.0.0",
+        "10.0.3.230",
+        "10.0.3.231",
+    }
+    made.key.refresh_from_db()
+    assert made.key.last_used_at == NOON + DAY
+    other = api_keys.create(
+        team=made.key.team, actor=SYSTEM, owner=make_user(), name="other", now=NOON
+    ).key
+    api_keys.touch({(other.pk, "10.0.0.1"): NOON})
+    assert addresses.filter(key=other).count() == 1
 
 
 def test_what_a_key_costs_adds_up_by_month(made: CreatedKey) -> None:
