@@ -11,7 +11,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from django.utils import dateformat
 from django.utils.html import format_html
 
-from accounts.forms.fields import LimitField
+from accounts.forms.fields import AmountField, LimitField
 from accounts.models import User
 from api_keys import rules, secrets
 from api_keys.models import ApiKey
@@ -88,15 +88,11 @@ class TermsForm(forms.Form):
         help_text="IP addresses and ranges, such as 203.0.113.0/24. With none, from anywhere.",
         widget=forms.Textarea(attrs={"class": "mono", "rows": 2, "autocomplete": "off"}),
     )
-    monthly_cap = forms.DecimalField(
+    monthly_cap = AmountField(
         label="Monthly spending cap, US dollars",
-        required=False,
         max_digits=12,
-        decimal_places=2,
         help_text="Per calendar month in UTC. With none, the team's credits and limit alone count.",
-        widget=forms.TextInput(
-            attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "None"}
-        ),
+        placeholder="None",
     )
 
     # The field in which each term was written.
@@ -347,7 +343,9 @@ def _written(day: date) -> str:
 
 
 def _acls(prefix: str, which: str, names: Sequence[str]) -> list[str]:
-    return [prefix + rules.EVERY] if which == ALL else [prefix + name for name in names]
+    return (
+        [prefix + rules.EVERY] if which == ALL else [prefix + name for name in dict.fromkeys(names)]
+    )
 
 
 def _ticks(usd: Decimal | None) -> int | None:

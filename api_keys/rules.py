@@ -156,6 +156,8 @@ def check_terms(terms: Terms) -> None:
     for acl in terms.acls:
         if not acl.startswith((ENDPOINT_ACL, MODEL_ACL)):
             raise TermsError("acls", f"{_quoted(acl)} is neither an endpoint nor a model.")
+    if len(set(terms.acls)) < len(terms.acls):
+        raise TermsError("acls", "Name each endpoint and each model once.")
 
 
 def networks_of(text: str) -> tuple[str, ...]:

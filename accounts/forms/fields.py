@@ -11,6 +11,9 @@ from django.core.exceptions import ValidationError
 from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE
 from accounts.names import in_one_line
 
+_WHOLE: Final = re.compile(r"[0-9]+|[0-9]{1,3}(,[0-9]{3})+")
+# A sign, and what is finer than a cent, are refused with sentences of their own.
+_AMOUNT: Final = re.compile(rf"-?({_WHOLE.pattern})(\.[0-9]+)?")
 PASSWORD_HINT: Final = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
 
 
@@ -45,10 +48,40 @@ class LimitField(forms.IntegerField):
         )
 
     def to_python(self, value: Any) -> int | None:
-        return super().to_python(re.sub(r"[, ]", "", value) if isinstance(value, str) else value)
+        return super().to_python(_plain(value, _WHOLE, str(self.error_messages["invalid"])))
 
     def prepare_value(self, value: Any) -> Any:
         return f"{value:,}" if isinstance(value, int) else value
+
+
+class AmountField(forms.DecimalField):
+    """An amount of US dollars, or nothing. It may be written as pages show it: 1,250.50."""
+
+    def __init__(self, *, placeholder: str = "", **kwargs: Any) -> None:
+        attrs = {"inputmode": "decimal", "autocomplete": "off", "placeholder": placeholder}
+        super().__init__(
+            required=False,
+            decimal_places=2,
+            widget=forms.TextInput({name: value for name, value in attrs.items() if value}),
+            error_messages={"invalid": "Enter an amount like 25 or 1,250.50, or nothing."},
+            **kwargs,
+        )
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(_plain(value, _AMOUNT, str(self.error_messages["invalid"])))
+
+
+def _plain(value: Any, shape: re.Pattern[str], otherwise: str) -> Any:
+    """Take a number's commas away if they stand where they belong.
+
+    Who writes "1,5" or "1.000" may mean either of two numbers, one a thousand times the other.
+    """
+    text = value.strip() if isinstance(value, str) else value
+    if not text or not isinstance(text, str):
+        return text
+    if not shape.fullmatch(text):
+        raise ValidationError(otherwise, code="invalid")
+    return text.replace(",", "")
 
 
 class ZoneField(forms.CharField):

@@ -187,14 +187,14 @@ def test_a_key_is_made_with_the_terms_that_were_chosen(browser: Browser, team: T
         team,
         expires="90",
         endpoints="some",
-        endpoint_names=["chat"],
+        endpoint_names=["chat", "chat"],
         models="some",
-        model_names=["atlas-8b", "atlas-70b"],
-        requests_per_second="20",
+        model_names=["atlas-8b", "atlas-70b", "atlas-8b"],
+        requests_per_second=" 20 ",
         requests_per_minute="1,000",
-        tokens_per_minute="2 000 000",
+        tokens_per_minute="2,000,000",
         networks="203.0.113.0/24, 198.51.100.8",
-        monthly_cap="25.50",
+        monthly_cap="1,025.50",
     )
 
     assert Terms.of(ApiKey.of(team).get()) == Terms(
@@ -204,11 +204,11 @@ def test_a_key_is_made_with_the_terms_that_were_chosen(browser: Browser, team: T
         requests_per_minute=1_000,
         tokens_per_minute=2_000_000,
         networks=("203.0.113.0/24", "198.51.100.8/32"),
-        monthly_cap_ticks=255 * TICKS_PER_USD // 10,
+        monthly_cap_ticks=10_255 * TICKS_PER_USD // 10,
     )
     event = audit.log(team).get(operation="CreateApiKey")
     assert event.after
-    assert event.after["monthly_cap_ticks"] == 255 * TICKS_PER_USD // 10
+    assert event.after["monthly_cap_ticks"] == 10_255 * TICKS_PER_USD // 10
     assert event.after["networks"] == ["203.0.113.0/24", "198.51.100.8/32"]
 
 
@@ -320,6 +320,12 @@ def test_an_expired_key_can_be_renamed_and_let_go_on(browser: Browser, key: ApiK
         ({"requests_per_second": "0"}, "from 1 to 1,000,000"),
         ({"requests_per_minute": "-1"}, "from 1 to 1,000,000"),
         ({"requests_per_minute": "many"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "1,5"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "1 2 3"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "1.000"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "1_0"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "1000,000"}, "from 1 to 1,000,000, or nothing."),
+        ({"requests_per_minute": "\u0661\u0662"}, "from 1 to 1,000,000, or nothing."),
         ({"tokens_per_minute": "9" * 30}, "from 1 to 1,000,000,000,000"),
         ({"tokens_per_minute": "9" * 9_999}, "from 1 to 1,000,000,000,000, or"),
         ({"networks": "198.51.100.300"}, "198.51.100.300 is not an IP address or range."),
@@ -328,7 +334,10 @@ def test_an_expired_key_can_be_renamed_and_let_go_on(browser: Browser, key: ApiK
         ({"monthly_cap": "-1"}, "more than $0"),
         ({"monthly_cap": "99999999"}, "up to $10,000,000"),
         ({"monthly_cap": "1.005"}, "2 decimal places"),
-        ({"monthly_cap": "NaN"}, "Enter a number"),
+        ({"monthly_cap": "1,00"}, "like 25 or 1,250.50, or nothing."),
+        ({"monthly_cap": "1e5"}, "like 25 or 1,250.50, or nothing."),
+        ({"monthly_cap": "1_0"}, "like 25 or 1,250.50, or nothing."),
+        ({"monthly_cap": "NaN"}, "like 25 or 1,250.50, or nothing."),
     ],
 )
 def test_what_makes_no_sense_comes_back_with_the_reason(

@@ -154,6 +154,7 @@ def test_what_is_no_network_is_named_with_the_reason(text: str, reason: str) -> 
         (Terms(networks=("203.0.113.24",)), "networks"),
         (Terms(networks=("203.0.113.0/24", "203.0.113.0/24")), "networks"),
         (Terms(acls=("chat",)), "acls"),
+        (Terms(acls=(CHAT, ATLAS, CHAT)), "acls"),
     ],
 )
 def test_terms_that_could_not_be_kept_are_refused(terms: Terms, field: str) -> None:
