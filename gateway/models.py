@@ -11,13 +11,13 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
-from billing.services import BillingItem, Prices
+from billing.services import HIGHEST_TIER, BillingItem, Prices
 
 # A cluster with this address is the built-in sandbox model; see gateway.api.sandbox.
 SANDBOX_URL: Final = "sandbox:"
 # Ticks per token, $100,000 per million: so that no request can cost more than an int64 holds.
 DEAREST: Final = MaxValueValidator(10**9)
-TIERS: Final = 5
+TIERS: Final = HIGHEST_TIER + 1
 BY_TIER: Final = "For tier 0, 1, 2 and so on, with commas. The last goes on; empty is any number."
 ONE_PER_TIER: Final = f"there are {TIERS} tiers, so there can be {TIERS} numbers."
 

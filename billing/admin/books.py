@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.admin import ReadOnlyAdmin
+from accounts.web import staff_of
 from billing import services as billing
-from billing.admin.actors import MOST_GRANTED_USD, staff
+from billing.admin.amounts import MOST_GRANTED_USD
 from billing.models import (
     BillingAccount,
     BillingCycle,
@@ -84,7 +85,7 @@ class BillingAccountAdmin(ReadOnlyAdmin):
         form: Any,
         change: bool,  # noqa: ARG002, FBT001 -- Django's signature
     ) -> None:
-        data, actor, now = form.cleaned_data, staff(request), timezone.now()
+        data, actor, now = form.cleaned_data, staff_of(request), timezone.now()
         limit_ticks = ticks_from_usd(data["hard_limit_usd"])
         billing.set_hard_limit(team=obj.team, actor=actor, limit_ticks=limit_ticks, now=now)
         billing.set_least_tier(team=obj.team, actor=actor, tier=data["least_tier"], now=now)
@@ -186,7 +187,7 @@ class CreditGrantAdmin(ReadOnlyAdmin):
         data = form.cleaned_data
         given = billing.grant(
             team=data["team"],
-            actor=staff(request),
+            actor=staff_of(request),
             kind=CreditGrant.Kind(data["kind"]),
             amount_ticks=ticks_from_usd(data["amount_usd"]),
             label=data["label"],

@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import ReadOnlyAdmin
+from accounts.web import staff_of
 from billing import services as billing
-from billing.admin.actors import MOST_GRANTED_USD, staff
+from billing.admin.amounts import MOST_GRANTED_USD
 from billing.models import PromoCode, PromoRedemption
 from billing.rules import ticks_from_usd, usd
 
@@ -156,7 +157,7 @@ class PromoCodeAdmin(ReadOnlyAdmin):
         form: Any,
         change: bool,  # noqa: FBT001 -- Django's signature
     ) -> None:
-        actor, now = staff(request), timezone.now()
+        actor, now = staff_of(request), timezone.now()
         if change:
             is_on = form.cleaned_data["is_on"]
             billing.switch_promo_code(code=obj, is_on=is_on, actor=actor, now=now)

@@ -54,7 +54,9 @@ class Invoice(TeamOwned):
     )
     month = models.DateField(null=True, blank=True)
     seller = models.JSONField()  # {"name", "email"}
-    buyer = models.JSONField()  # {"name", "contact", "email"}, and of billing details what there is.
+    buyer = (
+        models.JSONField()
+    )  # {"name", "contact", "email"}, and of billing details what there is.
     lines = models.JSONField()  # {"description", "amount_cents"} each.
     subtotal_cents = models.PositiveBigIntegerField()
     tax_cents = models.PositiveBigIntegerField(default=0)

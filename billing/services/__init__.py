@@ -3,6 +3,7 @@
 from billing.models import CreditGrant
 from billing.payments import Card
 from billing.rules import (
+    HIGHEST_TIER,
     TICKS_PER_USD,
     BillingItem,
     Ceiling,
@@ -12,7 +13,6 @@ from billing.rules import (
     cycle_of,
     lines_for,
     prompt_bound_ticks,
-    tier_of,
     usd,
 )
 from billing.services.accounts import lock_account, lock_accounts
@@ -75,6 +75,7 @@ from billing.services.tiers import NoSuchTierError, TierStanding, set_least_tier
 GrantKind = CreditGrant.Kind
 
 __all__ = [
+    "HIGHEST_TIER",
     "TICKS_PER_USD",
     "AlertPercentsError",
     "Balance",
@@ -156,7 +157,6 @@ __all__ = [
     "switch_promo_code",
     "tax_id_types",
     "tier",
-    "tier_of",
     "tokens_in_flight",
     "usd",
 ]
