@@ -54,9 +54,8 @@ class Invoice(TeamOwned):
     )
     month = models.DateField(null=True, blank=True)
     seller = models.JSONField()  # {"name", "email"}
-    buyer = (
-        models.JSONField()
-    )  # {"name", "contact", "email"}, and of billing details what there is.
+    # {"name", "contact", "email"}, and of the billing details what there is.
+    buyer = models.JSONField()
     lines = models.JSONField()  # {"description", "amount_cents"} each.
     subtotal_cents = models.PositiveBigIntegerField()
     tax_cents = models.PositiveBigIntegerField(default=0)
