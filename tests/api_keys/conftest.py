@@ -6,7 +6,26 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
+from accounts.models import Team, User
 from tests.api_keys.github import KeyList, Scanner, serving
+from tests.factories import make_admin, make_member, make_team
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team()
+
+
+@pytest.fixture
+def alice(team: Team) -> User:
+    """Make the admin."""
+    return make_admin(team, "Alice Moreau")
+
+
+@pytest.fixture
+def bob(team: Team) -> User:
+    """Make the member, whose name comes after Alice's however it is written."""
+    return make_member(team, name="bob tanaka")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The list of keys: searched, filtered, sorted, cut into pages, the same for 3 keys and 300."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,30 +16,15 @@ from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
 from api_keys.models import ApiKey, KeyMonth
-from api_keys.rules import TICKS_PER_USD, Terms
+from api_keys.rules import TICKS_PER_USD
 from api_keys.services import EVERYTHING
 from api_keys.views import PAGE_SIZE
-from tests.factories import NOON, make_admin, make_member, make_team
+from tests.factories import NOON, make_member
 
 pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
 NOW = NOON + 10 * DAY
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team()
-
-
-@pytest.fixture
-def alice(team: Team) -> User:
-    return make_admin(team, "Alice Moreau")
-
-
-@pytest.fixture
-def bob(team: Team) -> User:
-    return make_member(team, name="bob tanaka")
 
 
 @pytest.fixture
@@ -63,7 +49,7 @@ def make_key(
         actor=SYSTEM,
         owner=owner,
         name=name,
-        terms=Terms(acls=EVERYTHING.acls, expires_at=expires_at),
+        terms=replace(EVERYTHING, expires_at=expires_at),
         now=NOON + day * DAY,
     ).key
     if used is not None:

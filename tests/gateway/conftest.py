@@ -47,6 +47,12 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory, console: Console) -> I
         yield running
 
 
+@pytest.fixture(params=[1, 2], ids=["one web worker", "two web workers"])
+def base_url(request: pytest.FixtureRequest, console: Console, two_workers: Console) -> str:
+    """Name a gateway of one process and one of two, in turn."""
+    return console.base_url if request.param == 1 else two_workers.base_url
+
+
 @pytest.fixture
 def world(
     console: Console, upstream: Upstream, django_db_blocker: DjangoDbBlocker

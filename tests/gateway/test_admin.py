@@ -19,7 +19,7 @@ from gateway.models import Cluster, Deployment, InferenceModel, TeamLimit
 from gateway.rates import Limits
 from tests.accounts.people import make_person
 from tests.factories import make_admin, make_team
-from tests.gateway.test_models_page import list_model
+from tests.gateway.offers import list_model
 from tests.support.door import enter
 
 pytestmark = pytest.mark.django_db

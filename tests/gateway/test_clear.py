@@ -15,10 +15,10 @@ from billing import services as billing
 from billing.models import BillingAccount, Charge, Hold
 from billing.rules import BillingItem
 from gateway import services as gateway
-from gateway.models import Cluster, Deployment, InferenceModel
 from gateway.rules import read_chat_request
 from gateway.services import Admitted, Arrival, Outcome, RefusedError
 from tests.factories import NOON, make_funded_team, make_user
+from tests.gateway.offers import list_short_model
 from usage.models import UsageEvent, UsageRollup
 
 pytestmark = pytest.mark.django_db
@@ -30,17 +30,7 @@ CREDITS = 100
 @pytest.fixture
 def team() -> Team:
     """Fund a team for ten tokens of a model whose prompts are free."""
-    cluster = Cluster.objects.create(name="near", base_url="http://127.0.0.1:9/v1")
-    free = dict.fromkeys(["prompt_text", "cached_prompt_text", "prompt_image"], 0)
-    model = InferenceModel.objects.create(
-        name="atlas",
-        context_length=1000,
-        max_output_tokens=10,
-        **{f"{item}_price": ticks for item, ticks in free.items()},
-        completion_price=10,
-        reasoning_price=10,
-    )
-    Deployment.objects.create(model=model, cluster=cluster, upstream_name="atlas")
+    list_short_model()
     return make_funded_team(ticks=CREDITS)
 
 

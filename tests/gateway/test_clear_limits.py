@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,12 +16,12 @@ from accounts.actors import SYSTEM
 from accounts.models import Team
 from api_keys import services as api_keys
 from api_keys.models import KeyMonth
-from api_keys.services import EVERYTHING, Terms
+from api_keys.services import EVERYTHING
 from billing import services as billing
 from billing.models import Hold
 from billing.rules import BillingItem
 from gateway import services as gateway
-from gateway.models import Cluster, Deployment, InferenceModel, RateWindow, TeamLimit
+from gateway.models import InferenceModel, RateWindow, TeamLimit
 from gateway.rates import Standing
 from gateway.rules import read_chat_request
 from gateway.services import (
@@ -33,6 +34,7 @@ from gateway.services import (
     Use,
 )
 from tests.factories import NOON, make_funded_team, make_user
+from tests.gateway.offers import list_short_model
 
 pytestmark = pytest.mark.django_db
 
@@ -45,17 +47,7 @@ PROMPT = 6  # Tokens, as the gateway guesses.
 @pytest.fixture(autouse=True)
 def model() -> Iterator[InferenceModel]:
     """List a model whose tokens cost ten ticks each, and whose prompts are free."""
-    cluster = Cluster.objects.create(name="near", base_url="http://127.0.0.1:9/v1")
-    free = dict.fromkeys(["prompt_text", "cached_prompt_text", "prompt_image"], 0)
-    model = InferenceModel.objects.create(
-        name="atlas",
-        context_length=1000,
-        max_output_tokens=10,
-        **{f"{item}_price": ticks for item, ticks in free.items()},
-        completion_price=10,
-        reasoning_price=10,
-    )
-    Deployment.objects.create(model=model, cluster=cluster, upstream_name="atlas")
+    model = list_short_model()
     yield model
     assert list(billing.differences()) == []
 
@@ -65,8 +57,8 @@ def team() -> Team:
     return make_funded_team(ticks=100_000)
 
 
-def secret_of(team: Team, **limits: int) -> str:
-    terms = Terms(acls=EVERYTHING.acls, **limits)  # type: ignore[arg-type]
+def secret_of(team: Team, **limits: Any) -> str:
+    terms = replace(EVERYTHING, **limits)
     return api_keys.create(
         team=team, actor=SYSTEM, owner=make_user(), name="Key", terms=terms, now=NOON
     ).secret

@@ -14,7 +14,7 @@ from accounts.models import Team, User
 from gateway.models import LimitRequest
 from gateway.services.increases import MOST_A_DAY, MOST_A_DAY_EACH
 from tests.factories import NOON, make_admin, make_team, make_user
-from tests.gateway.test_models_page import list_model
+from tests.gateway.offers import list_model
 
 pytestmark = pytest.mark.django_db
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 from threading import Event
@@ -22,16 +23,6 @@ from tests.servers import Console, until
 
 CHAT, LIST = "api-key:endpoint:chat", "api-key:endpoint:models"
 EVERY_ENDPOINT, EVERY_MODEL = EVERYTHING.acls
-
-
-@pytest.fixture(params=[1, 2], ids=["one web worker", "two web workers"])
-def base_url(request: pytest.FixtureRequest, console: Console, two_workers: Console) -> str:
-    """Name a gateway of one process and one of two, in turn."""
-    return console.base_url if request.param == 1 else two_workers.base_url
-
-
-def terms(**terms: object) -> Terms:
-    return Terms(**({"acls": EVERYTHING.acls} | terms))  # type: ignore[arg-type]
 
 
 def page_of(caller: Caller) -> str:
@@ -108,7 +99,7 @@ def test_a_large_body_is_read_only_for_a_key_that_may_ask(world: World) -> None:
 
 def test_a_key_works_until_the_moment_in_which_it_expires(world: World, base_url: str) -> None:
     expires_at = timezone.now() + timedelta(seconds=1)
-    caller = world.caller(base_url=base_url, terms=terms(expires_at=expires_at))
+    caller = world.caller(base_url=base_url, terms=replace(EVERYTHING, expires_at=expires_at))
     answers = []
 
     def has_expired() -> bool:
@@ -132,7 +123,7 @@ def test_a_key_works_until_the_moment_in_which_it_expires(world: World, base_url
 
 def test_a_key_works_from_its_networks_only(world: World, base_url: str) -> None:
     networks = ("203.0.113.0/24", "198.51.100.7/32", "2001:db8::/32")
-    caller = world.caller(base_url=base_url, terms=terms(networks=networks))
+    caller = world.caller(base_url=base_url, terms=replace(EVERYTHING, networks=networks))
     inside = ["203.0.113.1", "203.0.113.255", "198.51.100.7", "2001:db8::1", "::ffff:203.0.113.9"]
     outside = ["203.0.114.1", "198.51.100.8", "2001:db9::1", "nonsense", "127.0.0.1"]
 
@@ -168,7 +159,9 @@ def test_a_blocked_key_is_told_what_the_original_says_and_the_way_out(world: Wor
 def test_of_many_calls_at_once_the_keys_cap_pays_for_so_many_and_not_for_one_more(
     world: World, base_url: str
 ) -> None:
-    caller = world.caller(base_url=base_url, terms=terms(monthly_cap_ticks=7 * 50 + 49))
+    caller = world.caller(
+        base_url=base_url, terms=replace(EVERYTHING, monthly_cap_ticks=7 * 50 + 49)
+    )
     calls = Task(base_url, caller.secret, ["fifty"] * 20, dict(FIFTY), (False, True))
 
     answers = call_at_once(calls, calls, calls, calls)
@@ -185,7 +178,7 @@ def test_of_many_calls_at_once_the_keys_cap_pays_for_so_many_and_not_for_one_mor
 
 
 def test_an_answer_is_shortened_to_what_is_left_under_the_cap(world: World) -> None:
-    caller = world.caller(terms=terms(monthly_cap_ticks=85))
+    caller = world.caller(terms=replace(EVERYTHING, monthly_cap_ticks=85))
 
     costs = [caller.ask("fifty", **FIFTY).json["usage"]["cost_in_usd_ticks"] for _ in range(2)]
 
@@ -194,7 +187,7 @@ def test_an_answer_is_shortened_to_what_is_left_under_the_cap(world: World) -> N
 
 
 def test_a_team_without_credits_is_told_that_and_not_of_the_cap(world: World) -> None:
-    caller = world.caller(ticks=50, terms=terms(monthly_cap_ticks=1000))
+    caller = world.caller(ticks=50, terms=replace(EVERYTHING, monthly_cap_ticks=1000))
 
     assert caller.ask("fifty", **FIFTY).status == 200
     assert caller.ask("fifty", **FIFTY).refusal() == (403, "credits_exhausted")
@@ -204,7 +197,8 @@ def test_a_key_says_of_itself_what_it_may_do(world: World) -> None:
     expires_at = timezone.now() + timedelta(days=3)
     limits = {"requests_per_second": 2, "requests_per_minute": 60, "tokens_per_minute": 9000}
     caller = world.caller(
-        terms=terms(
+        terms=replace(
+            EVERYTHING,
             acls=(CHAT, "api-key:model:ok"),
             expires_at=expires_at,
             networks=("203.0.113.0/24",),
@@ -235,7 +229,7 @@ def test_a_key_says_of_itself_what_it_may_do(world: World) -> None:
 
 def test_a_key_does_not_tell_whoever_found_it_whose_it_is_nor_how_to_use_it(world: World) -> None:
     hidden = {"name", "user_id", "allowed_networks", "monthly_cap_in_usd_ticks"}
-    caller = world.caller(terms=terms(networks=("203.0.113.0/24",)))
+    caller = world.caller(terms=replace(EVERYTHING, networks=("203.0.113.0/24",)))
 
     def told(address: str) -> set[str]:
         answer = caller.request("GET", "/v1/api-key", x_forwarded_for=address)
@@ -253,7 +247,7 @@ def test_a_key_does_not_tell_whoever_found_it_whose_it_is_nor_how_to_use_it(worl
 def test_an_old_secret_works_beside_the_new_one_until_its_grace_is_over(
     world: World, base_url: str
 ) -> None:
-    caller = world.caller(base_url=base_url, terms=terms(monthly_cap_ticks=200))
+    caller = world.caller(base_url=base_url, terms=replace(EVERYTHING, monthly_cap_ticks=200))
     assert caller.ask("fifty", **FIFTY).status == 200
     new = rotated(caller, timedelta(hours=24))
 

@@ -1,6 +1,5 @@
 """The price list: what can be asked for, where, at what price and how often."""
 
-import re
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from accounts.models import Team
 from api_keys.signals import models_asked
 from billing import services as billing
 from gateway import services as gateway
-from gateway.models import Cluster, Deployment, InferenceModel
+from gateway.models import Cluster, Deployment
 from tests.factories import NOON, make_member, make_team
+from tests.gateway.offers import cells_of, list_model
 
 pytestmark = pytest.mark.django_db
 
@@ -38,41 +38,6 @@ def rows(client: Client, team: Team, **query: str) -> dict[str, list[str]]:
     answer = client.get(address(team), query)
     assert answer.status_code == 200
     return {cells[0]: cells[1:] for cells in cells_of(answer.content.decode())}
-
-
-def cells_of(html: str) -> list[list[str]]:
-    body = html[html.index("<tbody>") : html.index("</tbody>")]
-    return [
-        [
-            " ".join(re.sub(r"<[^>]+>", " ", cell).split())
-            for cell in re.split(r"</t[hd]>", row)[:-1]
-        ]
-        for row in body.split("</tr>")[:-1]
-    ]
-
-
-def list_model(name: str, *clusters: str, **fields: object) -> InferenceModel:
-    model = InferenceModel.objects.create(
-        **{
-            "name": name,
-            "context_length": 500_000,
-            "max_output_tokens": 8_192,
-            "prompt_text_price": 20_000,
-            "cached_prompt_text_price": 5_000,
-            "prompt_image_price": 20_000,
-            "completion_price": 60_000,
-            "reasoning_price": 60_000,
-            **fields,
-        }
-    )
-    for priority, cluster_name in enumerate(clusters):
-        cluster, _ = Cluster.objects.get_or_create(
-            name=cluster_name, defaults={"base_url": "sandbox:"}
-        )
-        Deployment.objects.create(
-            model=model, cluster=cluster, upstream_name=name, priority=priority
-        )
-    return model
 
 
 def test_keys_can_be_limited_to_what_is_on_the_price_list(team: Team) -> None:

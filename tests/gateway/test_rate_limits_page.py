@@ -29,7 +29,7 @@ from gateway.models import LimitRequest, RateWindow
 from gateway.rates import Limits
 from gateway.services.increases import MOST_A_DAY
 from tests.factories import NOON, make_admin, make_member, make_team
-from tests.gateway.test_models_page import cells_of, list_model
+from tests.gateway.offers import cells_of, list_model
 from tests.races import race
 
 pytestmark = pytest.mark.django_db
@@ -395,7 +395,12 @@ def test_asking_takes_the_permission_to_change_the_team(client: Client, team: Te
 
 def test_a_tier_that_was_paid_for_is_in_force_on_the_next_page(alice: Client, team: Team) -> None:
     assert "$50.00 to go" in words(alice.get(address(team)))
-    billing.set_least_tier(team=team, actor=SYSTEM, tier=1, now=NOON)
+    buyer = Actor.for_user(make_admin(team))
+    purchase = billing.begin(
+        team=team, actor=buyer, amount_cents=50_00, idempotency_key="tier-1", now=NOON
+    )
+    card = billing.Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
+    billing.pay(purchase=purchase, actor=buyer, card=card, now=NOON)
 
     assert rows(alice.get(address(team)))["atlas"][0] == "0 of 20"
     assert billing.tier(team).next_ticks == 250 * TICKS_PER_USD
