@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing import services as billing
+from billing.services import BillingItem
 from gateway import services as gateway
 from gateway.forms import IncreaseForm
 from gateway.models import LimitRequest
@@ -23,6 +24,14 @@ from gateway.rates import Limits
 # How long an opened page keeps its numbers up to date by itself.
 KEPT_UP_FOR: Final = timedelta(minutes=10)
 _SALT: Final = "gateway.views.rate_limits_use"
+# The heads of the columns with prices, in the order of `Listing.prices`.
+PRICED: Final = {
+    BillingItem.PROMPT_TEXT: "Prompt",
+    BillingItem.CACHED_PROMPT_TEXT: "Cached",
+    BillingItem.PROMPT_IMAGE: "Image",
+    BillingItem.COMPLETION: "Completion",
+    BillingItem.REASONING: "Reasoning",
+}
 # htmx asks no more after this status.
 STOP_POLLING: Final = 286
 
@@ -43,7 +52,7 @@ def models(request: TeamRequest) -> HttpResponse:
         "listed": [item for item in listed if not chosen or chosen in item.clusters],
         "clusters": clusters,
         "chosen": chosen,
-        "columns": ("Prompt", "Cached", "Image", "Completion", "Reasoning"),
+        "columns": [PRICED[item] for item in BillingItem],
     }
     return render_page(request, "gateway/models.html", context)
 
@@ -80,9 +89,9 @@ def rate_limits_use(request: TeamRequest) -> HttpResponse:
         return redirect("gateway:rate_limits", request.team.pk)
     ticket, now = request.GET.get("ticket", ""), timezone.now()
     if not _is_open(request, ticket):
-        answer = render(request, "gateway/rate_limits.html#stopped", {"now": now})
+        answer = render(request, "gateway/rate_limits.html#stopped")
         answer.status_code = STOP_POLLING
-        answer["HX-Retarget"] = "#as-of"
+        answer["HX-Retarget"], answer["HX-Reswap"] = "#as-of", "beforeend"
         return answer
     standing = billing.tier(request.team)
     context = _use(request, standing, now) | {"ticket": ticket}

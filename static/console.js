@@ -121,8 +121,25 @@ document.addEventListener("htmx:afterSettle", () => {
   drawCharts();
 });
 document.addEventListener("console:news", ({ detail }) => detail.news.forEach(toast));
-// Numbers that a page keeps up to date by itself say as of when they are; a missed turn is no news.
+// Numbers that a page keeps up to date by itself say as of when they are; a missed turn is no news. A button stops them
+// until it is pressed again: <button data-pause="use" aria-pressed="false" hidden>Pause</button>.
 const isTurn = ({ elt }) => elt.matches("[hx-trigger^='every ']");
+for (const button of document.querySelectorAll("[data-pause]")) button.hidden = false;
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-pause]");
+  if (!button) return;
+  const pauses = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", pauses);
+  button.textContent = pauses ? "Resume" : "Pause";
+  if (!pauses) htmx.trigger(document.getElementById(button.dataset.pause), "resume");
+});
+// What is on the way when it is pressed does not arrive either.
+for (const step of ["htmx:beforeRequest", "htmx:beforeSwap"]) {
+  document.addEventListener(step, (event) => {
+    const { elt } = event.detail;
+    if (isTurn(event.detail) && document.querySelector(`[data-pause="${elt.id}"][aria-pressed=true]`)) event.preventDefault();
+  });
+}
 document.addEventListener("htmx:responseError", ({ detail }) => {
   if (isTurn(detail)) return;
   const text = detail.xhr.status === 403
