@@ -122,14 +122,13 @@ document.addEventListener("htmx:afterSettle", () => {
 });
 document.addEventListener("console:news", ({ detail }) => detail.news.forEach(toast));
 // Numbers that a page keeps up to date by itself say as of when they are; a missed turn is no news. A button stops them
-// until it is pressed again: <button data-pause="use" aria-pressed="false" hidden>Pause</button>.
+// until it is pressed again: <button data-pause="use" hidden>Pause</button>.
 const isTurn = ({ elt }) => elt.matches("[hx-trigger^='every ']");
 for (const button of document.querySelectorAll("[data-pause]")) button.hidden = false;
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-pause]");
   if (!button) return;
-  const pauses = button.getAttribute("aria-pressed") !== "true";
-  button.setAttribute("aria-pressed", pauses);
+  const pauses = button.toggleAttribute("data-paused");
   button.textContent = pauses ? "Resume" : "Pause";
   if (!pauses) htmx.trigger(document.getElementById(button.dataset.pause), "resume");
 });
@@ -137,7 +136,7 @@ document.addEventListener("click", ({ target }) => {
 for (const step of ["htmx:beforeRequest", "htmx:beforeSwap"]) {
   document.addEventListener(step, (event) => {
     const { elt } = event.detail;
-    if (isTurn(event.detail) && document.querySelector(`[data-pause="${elt.id}"][aria-pressed=true]`)) event.preventDefault();
+    if (isTurn(event.detail) && document.querySelector(`[data-pause="${elt.id}"][data-paused]`)) event.preventDefault();
   });
 }
 document.addEventListener("htmx:responseError", ({ detail }) => {

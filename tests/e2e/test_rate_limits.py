@@ -56,7 +56,7 @@ def test_the_numbers_stand_still_from_one_press_of_a_key_to_the_next(
     page.goto(f"/team/{world['team_id']}/rate-limits/")
     turns: list[str] = []
     page.on("request", lambda request: turns.append(request.url))
-    page.get_by_role("button", name="Pause", pressed=False).focus()
+    page.get_by_role("button", name="Pause").focus()
     with page.expect_response(TURN):
         page.clock.run_for(5_000)
 
@@ -70,7 +70,7 @@ def test_the_numbers_stand_still_from_one_press_of_a_key_to_the_next(
     with page.expect_request(TURN):
         page.clock.run_for(5_000)
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Resume", pressed=True)).to_be_focused()
+    expect(page.get_by_role("button", name="Resume")).to_be_focused()
     numbers, seen = page.locator("#use").element_handle(), len(turns)
     with page.expect_event("requestfinished"):
         on_the_way[0].continue_()
@@ -81,7 +81,7 @@ def test_the_numbers_stand_still_from_one_press_of_a_key_to_the_next(
 
     with page.expect_response(TURN):
         page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Pause", pressed=False)).to_be_focused()
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
     with page.expect_response(TURN):
         page.clock.run_for(5_000)
 
