@@ -99,7 +99,9 @@ class Migration(migrations.Migration):
             field=models.BigIntegerField(default=0),
         ),
         migrations.RunSQL(
-            "INSERT INTO billing_billingcycle AS cycle"
+            # Checked at once, or the table could not be altered after it.
+            "SET CONSTRAINTS ALL IMMEDIATE;"
+            " INSERT INTO billing_billingcycle AS cycle"
             " (team_id, month, charged_ticks, accrued_ticks)"
             " SELECT team_id, date_trunc('month', charged_at AT TIME ZONE 'UTC')::date,"
             " sum(cost_ticks), 0 FROM billing_charge GROUP BY 1, 2"

@@ -12,7 +12,9 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_people'),
+        ('api_keys', '0002_limits'),
         ('gateway', '0001_initial'),
+        ('usage', '0001_initial'),
     ]
 
     operations = [
@@ -90,5 +92,15 @@ class Migration(migrations.Migration):
             managers=[
                 ('across_teams', django.db.models.manager.Manager()),
             ],
+        ),
+        # What keys have cost so far, which nothing but usage has kept.
+        migrations.RunSQL(
+            "INSERT INTO api_keys_keymonth (team_id, key_id, month, spent_ticks)"
+            " SELECT used.team_id, used.api_key_id,"
+            " date_trunc('month', used.quarter AT TIME ZONE 'UTC')::date, sum(used.cost_ticks)"
+            " FROM usage_usagerollup AS used"
+            " JOIN api_keys_apikey AS key ON key.id = used.api_key_id"
+            " GROUP BY 1, 2, 3 ON CONFLICT (key_id, month) DO NOTHING",
+            migrations.RunSQL.noop,
         ),
     ]
