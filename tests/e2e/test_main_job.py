@@ -87,7 +87,8 @@ def buy(page: Page, amount: str) -> None:
     page.get_by_label("Security code").fill("123")
     page.get_by_role("button", name=f"Pay {amount}.00").click()
     expect(page.locator(".toasts")).to_contain_text(f"has {amount}.00 more to spend")
-    expect(page.locator(".amount")).to_have_text(f"{amount}.00")
+    available = page.get_by_role("region", name="Available to spend")
+    expect(available.locator(".amount")).to_have_text(f"{amount}.00")
 
 
 def ask(client: openai.OpenAI) -> int:

@@ -49,7 +49,9 @@ def test_a_code_that_staff_make_is_redeemed_once_and_is_in_the_ledger(
     dialog.get_by_label("Code").fill("Meadow 12")
     page.keyboard.press("Enter")
     expect(page.locator(".toasts")).to_contain_text("Pia Lund has $12.34 more to spend.")
-    expect(page.locator(".amount").first).to_have_text("$12.34")
+    expect(page.get_by_role("region", name="Available to spend").locator(".amount")).to_have_text(
+        "$12.34"
+    )
 
     page.get_by_role("button", name="Redeem code").click()
     dialog.get_by_label("Code").fill("MEADOW12")

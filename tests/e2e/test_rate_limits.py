@@ -16,7 +16,7 @@ def test_use_shows_without_a_click_and_a_dialog_that_is_open_stays_as_it_is(
     page: Page, server: Console, world: dict[str, Any]
 ) -> None:
     sign_in(page, world["admin"]["email"], world["admin"]["password"])
-    expect(page.get_by_role("heading", level=1)).to_have_text("Alice Moreau")
+    page.wait_for_url("**/team/**")
     page.goto(f"/team/{world['team_id']}/rate-limits/")
     tokens = page.locator("#use tr", has_text=MODEL).locator("[data-label='Tokens per minute']")
     expect(tokens).to_have_text("0 of 25,000,000")
