@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--few", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--most-ms", type=int, default=500, help="how long a page may take")
+    parser.add_argument("--most-ms", type=int, default=750, help="how long a page may take")
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.data is None:
