@@ -37,8 +37,9 @@ CUSTOMERS_FAULT: Final = frozenset(
 class Upstreams:
     """The inference servers, as this process reaches them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
         self._avoid_until: dict[str, float] = {}
+        self._connect_timeout = connect_timeout
         # After a large answer that was read slowly, aiohttp 3.14 leaves the clock of `sock_read`
         # running on the idle connection. Once it has run out, the next request there fails at once.
         keepalive = min(KEEPALIVE, settings.UPSTREAM_TIMEOUT / 2)
@@ -46,7 +47,7 @@ class Upstreams:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_TIMEOUT, sock_read=settings.UPSTREAM_TIMEOUT
+                total=None, sock_connect=connect_timeout, sock_read=settings.UPSTREAM_TIMEOUT
             ),
         )
 
@@ -90,7 +91,7 @@ class Upstreams:
             headers = _headers(target) | {"x-request-id": request_id}
             try:
                 # aiohttp's own clock starts when all is sent, which a server may never let happen.
-                async with asyncio.timeout(CONNECT_TIMEOUT + settings.UPSTREAM_TIMEOUT):
+                async with asyncio.timeout(self._connect_timeout + settings.UPSTREAM_TIMEOUT):
                     response = await self._session.post(
                         _address(target) + path, data=data, headers=headers, allow_redirects=False
                     )

@@ -15,9 +15,8 @@ MOST_UNREAD = 2**19
 
 
 @pytest.fixture(autouse=True)
-def _little_patience(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _little_patience(settings: Settings) -> None:
     settings.UPSTREAM_TIMEOUT = 1
-    monkeypatch.setattr("gateway.api.upstream.CONNECT_TIMEOUT", 1)
 
 
 async def ask(upstreams: Upstreams, url: str, says: str, text: str = "?", pause: float = 0) -> str:
@@ -30,7 +29,7 @@ async def ask(upstreams: Upstreams, url: str, says: str, text: str = "?", pause:
 
 def test_a_large_answer_that_is_read_slowly_does_not_cost_the_next_one(upstream: Upstream) -> None:
     async def asked() -> str:
-        upstreams = Upstreams()
+        upstreams = Upstreams(connect_timeout=1)
         try:
             size = 500_000
             answer = await ask(upstreams, upstream.url, f"huge-chunk?size={size}")
@@ -47,7 +46,7 @@ def test_a_large_answer_that_is_read_slowly_does_not_cost_the_next_one(upstream:
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 def test_a_server_that_does_not_even_read_is_given_up() -> None:
     async def asked() -> str:
-        upstreams = Upstreams()
+        upstreams = Upstreams(connect_timeout=1)
         with socket.create_server(("127.0.0.1", 0)) as server:
             url = f"http://127.0.0.1:{server.getsockname()[1]}"
             with pytest.raises(RefusedError) as given:
