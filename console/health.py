@@ -65,7 +65,10 @@ def missing_parts() -> dict[str, str]:
 class Recently:
     """An answer that is kept for a moment; whoever asks while it is sought waits for it."""
 
-    def __init__(self, look: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self, look: Callable[[], dict[str, str]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._look = look
         self._lock = threading.Lock()
         self._answer: dict[str, str] = {}
@@ -73,9 +76,9 @@ class Recently:
 
     def ask(self) -> dict[str, str]:
         with self._lock:
-            if time.monotonic() >= self._stale_at:
+            if self._clock() >= self._stale_at:
                 self._answer = self._look()
-                self._stale_at = time.monotonic() + FRESH_SECONDS
+                self._stale_at = self._clock() + FRESH_SECONDS
             return self._answer
 
     def forget(self) -> None:

@@ -1,7 +1,6 @@
 """What a load balancer hears: `/healthz` of the process, `/readyz` of all that it needs."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,11 +107,10 @@ def test_however_many_ask_at_once_the_database_is_asked_once() -> None:
     assert len(looks) == 1
 
 
-def test_an_answer_is_kept_for_a_second_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_kept_for_a_second_only() -> None:
     now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
     answers = iter([{"worker": "It is away."}, {}])
-    recently = Recently(lambda: next(answers))
+    recently = Recently(lambda: next(answers), clock=lambda: now)
     assert recently.ask() == {"worker": "It is away."}
 
     now += 0.9
