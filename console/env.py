@@ -1,6 +1,9 @@
 """Read settings from the environment: typed, and loud when a value makes no sense."""
 
 import os
+import re
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -28,6 +31,24 @@ def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int
         message = f"{name}={value!r} is not a whole number from {least} to {most}."
         raise ImproperlyConfigured(message)
     return int(value)
+
+
+def percent(name: str, *, default: str = "0") -> Decimal:
+    """Read a part of a hundred, with at most two decimals."""
+    value = os.environ.get(name) or default
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?|100(\.00?)?", value, re.ASCII):
+        message = f"{name}={value!r} is not a percentage from 0 to 100, such as 19 or 7.25."
+        raise ImproperlyConfigured(message)
+    return Decimal(value)
+
+
+def choice(name: str, *, of: Sequence[str]) -> str:
+    """Read one of some words; unset, it is the first."""
+    value = os.environ.get(name) or of[0]
+    if value not in of:
+        message = f"{name}={value!r} is none of {', '.join(of)}."
+        raise ImproperlyConfigured(message)
+    return value
 
 
 def names(name: str, default: str = "") -> list[str]:

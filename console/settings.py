@@ -69,6 +69,31 @@ PREPAID_EXPIRY_MONTHS = env.number("PREPAID_EXPIRY_MONTHS", default=12, most=120
 # The most that a new team may let itself be invoiced per month; staff change it team by team.
 DEFAULT_HARD_LIMIT_USD = env.number("DEFAULT_HARD_LIMIT_USD", default=2000, most=1_000_000)
 
+# Who takes the money: the built-in processor of test cards, or Stripe.
+PAYMENTS = env.choice("PAYMENTS", of=("sandbox", "stripe"))
+_secret = None if PAYMENTS == "stripe" else ""  # Without a default it has to be set.
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", _secret)
+STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY", _secret)
+STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET", _secret)
+STRIPE_API_URL = env.text("STRIPE_API_URL", "https://api.stripe.com").rstrip("/")
+STRIPE_JS_URL = env.text("STRIPE_JS_URL", "https://js.stripe.com/v3/")
+# Countries whose cards are refused, by ISO 3166-1.
+REFUSED_CARD_COUNTRIES = env.names("REFUSED_CARD_COUNTRIES", "IN")
+# On every purchase and invoice from now on; issued ones keep what they have.
+TAX_PERCENT = env.percent("TAX_PERCENT")
+TAX_NAME = env.text("TAX_NAME", "Tax")
+# What stands on documents as their issuer. Lines of the address are separated by "|".
+SELLER_NAME = env.text("SELLER_NAME", CONSOLE_NAME)
+SELLER_ADDRESS = [
+    line.strip() for line in env.text("SELLER_ADDRESS", "").split("|") if line.strip()
+]
+SELLER_TAX_NUMBER = env.text("SELLER_TAX_NUMBER", "")
+# Where customers send bank transfers; lines separated by "|". Empty: transfers are not offered,
+# except by the sandbox.
+BANK_TRANSFER_TO = [
+    line.strip() for line in env.text("BANK_TRANSFER_TO", "").split("|") if line.strip()
+]
+
 # --- Apps -------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

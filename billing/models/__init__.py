@@ -4,9 +4,18 @@ from billing.models.accounts import BillingAccount, BillingCycle, Notice
 from billing.models.credits import CreditGrant, LedgerEntry
 from billing.models.details import BillingDetails
 from billing.models.invoices import Invoice, InvoiceSeries
+from billing.models.payments import (
+    Payment,
+    PaymentMethod,
+    ProcessorCustomer,
+    ProcessorEvent,
+    Receivable,
+)
 from billing.models.promos import PromoCode, PromoRedemption
-from billing.models.purchases import Purchase, SandboxPayment
+from billing.models.purchases import Purchase, Refund
 from billing.models.requests import Charge, Hold
+from billing.models.sandbox import SandboxMethod, SandboxPayment
+from billing.models.topups import TopUpRule
 
 __all__ = [
     "BillingAccount",
@@ -19,8 +28,16 @@ __all__ = [
     "InvoiceSeries",
     "LedgerEntry",
     "Notice",
+    "Payment",
+    "PaymentMethod",
+    "ProcessorCustomer",
+    "ProcessorEvent",
     "PromoCode",
     "PromoRedemption",
     "Purchase",
+    "Receivable",
+    "Refund",
+    "SandboxMethod",
     "SandboxPayment",
+    "TopUpRule",
 ]

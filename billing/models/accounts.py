@@ -32,6 +32,11 @@ class BillingAccount(TeamOwned):
     refused_month = models.DateField(null=True, blank=True)
     # A tier that support gives, whatever was paid.
     least_tier = models.PositiveSmallIntegerField(default=0)
+    # The first month that is not closed yet, when it was closed before its end or a month later
+    # than now: what is charged goes on no earlier one. Its first day; None: nothing was closed.
+    open_month = models.DateField(null=True, blank=True)
+    # Since when nothing more is put on an invoice, because one was not paid in time.
+    invoicing_blocked_at = models.DateTimeField(null=True, blank=True)
 
     of = TeamDoor[QuerySet["BillingAccount"]]()
 
@@ -62,6 +67,12 @@ class BillingCycle(TeamOwned):
     month = models.DateField()  # Its first day.
     charged_ticks = models.BigIntegerField(default=0)  # All of it.
     accrued_ticks = models.BigIntegerField(default=0)  # What no credits have paid for.
+    closed_at = models.DateTimeField(null=True, blank=True)
+    # What it was billed by. A closed month without one was too little to be charged, and goes on
+    # the next invoice.
+    invoice = models.ForeignKey(
+        "billing.Invoice", on_delete=models.PROTECT, null=True, blank=True, related_name="cycles"
+    )
 
     of = TeamDoor[QuerySet["BillingCycle"]]()
 
@@ -76,7 +87,13 @@ class BillingCycle(TeamOwned):
                 name="billing_cycle_charged_covers_accrued",
             ),
         ]
-        indexes = [models.Index(fields=["month"], name="billing_cycle_of_month")]
+        indexes = [
+            models.Index(fields=["month"], name="billing_cycle_of_month"),
+            # For the job that closes months.
+            models.Index(
+                fields=["month"], condition=Q(closed_at=None), name="billing_cycle_to_close"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.month:%B %Y}"
@@ -88,9 +105,11 @@ class Notice(TeamOwned):
     class Kind(models.TextChoices):
         LIMIT = "limit", "Part of the spending limit is used"
         REFUSED = "refused", "Requests are refused"
+        TOP_UP_80 = "top_up_80", "Most of the month's top-ups are used"
+        TOP_UP_LAST = "top_up_last", "One top-up is left for the day"
 
     month = models.DateField()  # The first day of the cycle.
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=12, choices=Kind)
     number = models.PositiveSmallIntegerField(default=0)  # Of a limit: the percent.
     sent_at = models.DateTimeField()
 

@@ -104,6 +104,9 @@ class LedgerEntry(TeamOwned):
         CHARGE = "charge", "Request"
         EXPIRY = "expiry", "Expired"
         FORFEIT = "forfeit", "Forfeited"
+        REFUND = "refund", "Refunded"
+        # A refund that the processor could not make after all.
+        REVERSAL = "reversal", "Refund taken back"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -139,8 +142,8 @@ class LedgerEntry(TeamOwned):
                 name="ledger_entry_names_one_pot",
             ),
             models.CheckConstraint(
-                condition=Q(kind="grant", amount_ticks__gt=0)
-                | Q(kind__in=["expiry", "forfeit"], amount_ticks__lt=0)
+                condition=Q(kind__in=["grant", "reversal"], amount_ticks__gt=0)
+                | Q(kind__in=["expiry", "forfeit", "refund"], amount_ticks__lt=0)
                 | Q(kind="charge", amount_ticks__lt=0, charge__isnull=False),
                 name="ledger_entry_sign_matches_kind",
             ),

@@ -5,7 +5,7 @@ from django.db.models import F, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
-from billing.models.purchases import Purchase
+from billing.models.purchases import Purchase, Refund
 
 
 class InvoiceSeries(models.Model):
@@ -29,7 +29,7 @@ class InvoiceQuerySet(QuerySet["Invoice"]):
 
 
 class Invoice(TeamOwned):
-    """One issued document: the receipt of a purchase, or the bill of a month.
+    """One issued document: the receipt of a purchase, the bill of a month, or a credit note.
 
     Everything on it is a copy of how things were at issue, so that a later change of a name or a
     price alters no document.
@@ -38,6 +38,7 @@ class Invoice(TeamOwned):
     class Kind(models.TextChoices):
         PURCHASE = "purchase", "Credit purchase"
         MONTH = "month", "Monthly usage"
+        CREDIT = "credit", "Credit note"
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
@@ -52,13 +53,22 @@ class Invoice(TeamOwned):
     purchase = models.OneToOneField(
         Purchase, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    refund = models.OneToOneField(
+        Refund, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     month = models.DateField(null=True, blank=True)
-    seller = models.JSONField()  # {"name", "email"}
+    seller = models.JSONField()  # {"name", "email"}, and of address and tax number what is set.
     # {"name", "contact", "email"}, and of the billing details what there is.
     buyer = models.JSONField()
-    lines = models.JSONField()  # {"description", "amount_cents"} each.
+    # {"description", "amount_cents"} each; of a month also {"model", "item", "quantity",
+    # "unit_price_ticks", "ticks"} where the line is of one price.
+    lines = models.JSONField()
+    # What of the month credits had paid for already.
+    credits_used_ticks = models.BigIntegerField(default=0)
     subtotal_cents = models.PositiveBigIntegerField()
     tax_cents = models.PositiveBigIntegerField(default=0)
+    tax_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    tax_name = models.CharField(max_length=20, blank=True)
     total_cents = models.PositiveBigIntegerField()
     paid_with = models.CharField(max_length=60, blank=True)  # "Visa ending 4242".
 
@@ -69,8 +79,9 @@ class Invoice(TeamOwned):
             models.UniqueConstraint(fields=["series", "number"], name="invoice_number_once"),
             models.UniqueConstraint(fields=["team", "month"], name="invoice_once_per_month"),
             models.CheckConstraint(
-                condition=Q(kind="purchase", purchase__isnull=False, month__isnull=True)
-                | Q(kind="month", purchase__isnull=True, month__isnull=False),
+                condition=Q(kind="purchase", purchase__isnull=False, month=None, refund=None)
+                | Q(kind="month", purchase=None, month__isnull=False, refund=None)
+                | Q(kind="credit", purchase=None, month=None, refund__isnull=False),
                 name="invoice_names_its_reason",
             ),
             models.CheckConstraint(

@@ -1,4 +1,4 @@
-"""Purchases of credits, and the built-in processor's own record of payments."""
+"""Purchases of credits, and what is given back of them."""
 
 from django.conf import settings
 from django.db import models
@@ -15,6 +15,11 @@ class Purchase(TeamOwned):
     processor, and no attempt begins before the one before it is known to have taken nothing.
     """
 
+    class Kind(models.TextChoices):
+        CARD = "card", "By card"
+        TRANSFER = "transfer", "By bank transfer"
+        AUTO = "auto", "Automatic top-up"
+
     class Status(models.TextChoices):
         PENDING = "pending", "Not paid yet"
         # The processor was asked, and its answer is not in our books: reconcile asks again.
@@ -30,7 +35,10 @@ class Purchase(TeamOwned):
     UNDECIDED = frozenset({Status.PROCESSING, Status.REQUIRES_ACTION})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    amount_cents = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.CARD)
+    amount_cents = models.PositiveBigIntegerField()  # Of credits; the tax is charged besides.
+    tax_cents = models.PositiveBigIntegerField(default=0)
+    tax_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
     status = models.CharField(max_length=15, choices=Status, default=Status.PENDING)
     buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     idempotency_key = models.CharField(max_length=120)
@@ -41,7 +49,11 @@ class Purchase(TeamOwned):
     card_brand = models.CharField(max_length=20, blank=True)
     card_last4 = models.CharField(max_length=4, blank=True)
     failure_code = models.CharField(max_length=40, blank=True)
+    # What the buyer writes on a bank transfer, so that we know whose it is.
+    transfer_reference = models.CharField(max_length=20, null=True, blank=True, unique=True)
     created_at = models.DateTimeField()
+    # Until when it can be paid.
+    lapses_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True, blank=True)
 
     of = TeamDoor[QuerySet["Purchase"]]()
@@ -80,6 +92,11 @@ class Purchase(TeamOwned):
         return f"{self.pk}:{self.attempt}"
 
     @property
+    def total_cents(self) -> int:
+        """What is charged: the credits and the tax on them."""
+        return self.amount_cents + self.tax_cents
+
+    @property
     def grant_key(self) -> str:
         """The idempotency key of the grant that the purchase turns into."""
         return f"purchase:{self.pk}"
@@ -89,26 +106,43 @@ class Purchase(TeamOwned):
         return f"{self.card_brand} ending {self.card_last4}" if self.card_last4 else ""
 
 
-class SandboxPayment(models.Model):
-    """What the built-in processor remembers of one payment: its side of the story, not ours.
-
-    No card number: like ours, its record keeps the brand and the last four digits.
-    """
+class Refund(TeamOwned):
+    """What staff paid back of one purchase, because the law requires it. Once per purchase."""
 
     class Status(models.TextChoices):
-        SUCCEEDED = "succeeded", "Succeeded"
-        REQUIRES_ACTION = "requires_action", "Waiting for confirmation"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+        PENDING = "pending", "On its way"
+        SUCCEEDED = "succeeded", "Paid back"
+        FAILED = "failed", "Failed"  # The credits are back.
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    idempotency_key = models.CharField(max_length=120, unique=True)
-    amount_cents = models.PositiveBigIntegerField()
-    status = models.CharField(max_length=15, choices=Status)
-    code = models.CharField(max_length=40, blank=True)
-    card_brand = models.CharField(max_length=20, blank=True)
-    card_last4 = models.CharField(max_length=4, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    purchase = models.OneToOneField(Purchase, on_delete=models.PROTECT, related_name="refund")
+    amount_cents = models.PositiveBigIntegerField()  # Of credits; the tax goes back besides.
+    tax_cents = models.PositiveBigIntegerField(default=0)
+    reason = models.CharField(max_length=200)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    reference = models.CharField(max_length=120, blank=True)  # The processor's.
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    of = TeamDoor[QuerySet["Refund"]]()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="refund_positive"),
+            models.CheckConstraint(
+                condition=Q(status="pending", decided_at__isnull=True)
+                | (~Q(status="pending") & Q(decided_at__isnull=False)),
+                name="refund_decided_unless_pending",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(status="pending"), name="refunds_pending"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} sandbox payment {self.pk}"
+        return f"{self.get_status_display()} refund of {self.amount_cents} cents"

@@ -65,6 +65,7 @@ def begin(
             "buyer": actor.user,
             "processor": payments.DEFAULT,
             "created_at": now,
+            "lapses_at": now + LIFETIME,
         },
     )
     if purchase.amount_cents != amount_cents:
@@ -101,7 +102,7 @@ def confirm(*, purchase: Purchase, actor: Actor, approved: bool, now: datetime) 
 
 def reconcile(*, purchase: Purchase, now: datetime) -> Purchase:
     """Bring a purchase up to date with its processor, and close it when its time is over."""
-    is_over = purchase.created_at + LIFETIME <= now
+    is_over = purchase.lapses_at <= now
     if purchase.status in Purchase.UNDECIDED:
         result = _ask(purchase, is_over=is_over, now=now)
         if result:
@@ -122,7 +123,7 @@ def reconcile_all(*, team: Team | None = None, at_most: int | None = None, now: 
     each, so who cannot wait for all of them says how many there may be.
     """
     purchases = Purchase.of(team) if team else Purchase.across_teams.all()
-    is_over = Q(status__in=Purchase.PAYABLE, created_at__lte=now - LIFETIME)
+    is_over = Q(status__in=Purchase.PAYABLE, lapses_at__lte=now)
     open_ones = purchases.filter(Q(status__in=Purchase.UNDECIDED) | is_over)
     for purchase in open_ones.select_related("team", "buyer").order_by("-pk")[:at_most]:
         try:
@@ -151,7 +152,7 @@ def _claim(purchase: Purchase, actor: Actor, now: datetime) -> tuple[Purchase, b
         raise PurchaseExpiredError
     if not purchase.is_payable:
         return purchase, False
-    if purchase.created_at + LIFETIME <= now:
+    if purchase.lapses_at <= now:
         raise PurchaseExpiredError
     purchase.status = Purchase.Status.PROCESSING
     purchase.attempt += 1
