@@ -76,6 +76,22 @@ def ticks_from_usd(usd: Decimal) -> int:
     return int(ticks)
 
 
+def cents_of(ticks: int) -> int:
+    """Round an amount to cents, half a cent up: done once for a document, never for its parts."""
+    return (ticks + TICKS_PER_CENT // 2) // TICKS_PER_CENT
+
+
+def cents_from_ticks(ticks: int) -> int:
+    """Round to the cent, half of one away from nought: minus so much is minus what so much is."""
+    cents = (abs(ticks) + TICKS_PER_CENT // 2) // TICKS_PER_CENT
+    return cents if ticks >= 0 else -cents
+
+
+def tax_cents(net_cents: int, percent: Decimal) -> int:
+    """Say the tax on a net amount, half a cent up."""
+    return int((net_cents * percent / 100).quantize(Decimal(1), ROUND_HALF_UP))
+
+
 def usd(ticks: int) -> str:
     """Write an amount: to the cent from a dollar on, below with the digits that it needs.
 
@@ -234,6 +250,10 @@ def cycle_of(moment: datetime) -> date:
 
 def begin_of(cycle: date) -> datetime:
     return datetime.combine(cycle, datetime.min.time(), UTC)
+
+
+def month_after(cycle: date) -> date:
+    return (cycle.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
 def months_later(moment: datetime, months: int) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, F, QuerySet, Subquery, Sum
-from django.db.models.functions import Least
+from django.db.models.functions import Coalesce, Greatest, Least
 
 from accounts.models import Team
 from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
@@ -34,6 +34,8 @@ class Balance:
     spending_limit_ticks: int  # The one in force: the customer's, under the hard limit.
     hard_limit_ticks: int
     alert_percents: Sequence[int]  # At these parts of the limit a mail is sent.
+    # Since when nothing goes on an invoice, whatever the limit, because one is overdue.
+    invoicing_blocked_at: datetime | None = None
 
     @property
     def available_ticks(self) -> int:
@@ -64,7 +66,9 @@ def balance(team: Team, *, now: datetime) -> Balance:
     usable = CreditGrant.of(team).usable(now)
     prepaid = CreditGrant.Kind.PREPAID
     account = BillingAccount.of(team)
-    cycle = BillingCycle.of(team).filter(month=cycle_of(now))
+    # As requests find it: a month that was closed before its end takes no more.
+    month = Coalesce(Greatest(Subquery(account.values("open_month")), cycle_of(now)), cycle_of(now))
+    cycle = BillingCycle.of(team).filter(month=month)
     parts: dict[str, Any] = {
         "free": _sum(usable.exclude(kind=prepaid), "remaining_ticks"),
         "prepaid": _sum(usable.filter(kind=prepaid), "remaining_ticks"),
@@ -83,6 +87,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
             account.values(n=Least(F("spending_limit_ticks"), F("hard_limit_ticks")))
         ),
         "alerts": Subquery(account.values("alert_percents")),
+        "blocked_at": Subquery(account.values("invoicing_blocked_at")),
     }
     row = dict(Team.objects.filter(pk=team.pk).annotate(**parts).values(*parts).get())
     # A team that has never used billing has no account yet; it will get this one.
@@ -94,7 +99,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
         free_ticks=known["free"],
         prepaid_ticks=known["prepaid"],
         # Not below zero: a hard limit that was lowered under what is accrued takes no credits away.
-        invoice_left_ticks=max(0, known["limit"] - known["accrued"]),
+        invoice_left_ticks=0 if row["blocked_at"] else max(0, known["limit"] - known["accrued"]),
         held_ticks=known["held"],
         held_requests=known["requests"],
         charged_ticks=known["charged"],
@@ -102,6 +107,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
         spending_limit_ticks=known["limit"],
         hard_limit_ticks=known["hard_limit"],
         alert_percents=row["alerts"],
+        invoicing_blocked_at=row["blocked_at"],
     )
 
 

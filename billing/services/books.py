@@ -169,6 +169,7 @@ class Books:
         account = self._accounts[team_id]
         self._charges.append(
             {
+                "charged_at": account.moment,
                 "id": settlement.request_id,
                 "team_id": team_id,
                 "cost_ticks": cost,
@@ -190,7 +191,7 @@ class Books:
         if rest:
             account.accrued_ticks += rest
             self._spent[team_id][1] += rest
-            self._enter(settlement, rest, month=self._month)
+            self._enter(settlement, rest, month=rules.cycle_of(account.moment))
 
     def _enter(
         self,
@@ -318,7 +319,6 @@ class Books:
         """Write everything that was settled, released and reserved."""
         parameters: dict[str, Any] = {
             "now": self._now,
-            "month": self._month,
             "charges": _rows(self._charges),
             "entries": _rows(self._entries),
             "drawn": _ticks(self._drawn),
@@ -335,7 +335,12 @@ class Books:
             ),
             "spent": _rows(
                 [
-                    {"id": team_id, "charged": charged, "accrued": accrued}
+                    {
+                        "month": rules.cycle_of(self._accounts[team_id].moment),
+                        "id": team_id,
+                        "charged": charged,
+                        "accrued": accrued,
+                    }
                     for team_id, (charged, accrued) in self._spent.items()
                 ]
             ),

@@ -25,6 +25,9 @@ class Account:
     accrued_ticks: int
     purses: list[Purse]
     refused_month: date | None  # The month in which it last could not pay for a request.
+    # When it is for this team: now, or the first instant of the first month that is still open. A
+    # clock that is behind, or a long wait for the lock, must not add to a month that is closed.
+    moment: datetime
 
     def available_ticks(self, now: datetime) -> int:
         usable = sum(p.remaining_ticks for p in self.purses if is_alive(p, now))
@@ -97,12 +100,13 @@ def locking(
 
     def answer() -> Opened:
         with to_lock, to_read:
-            return _opened(to_lock.fetchall(), *to_read.fetchone())
+            return _opened(now, to_lock.fetchall(), *to_read.fetchone())
 
     return answer
 
 
 def _opened(
+    now: datetime,
     accounts: Sequence[Any],
     grants: Sequence[Any],
     accrued: Mapping[str, int],
@@ -128,8 +132,9 @@ def _opened(
                 accrued.get(str(team_id), 0),
                 purses[team_id],
                 refused_month,
+                max(now, rules.begin_of(open_month)) if open_month else now,
             )
-            for team_id, limit, held, paid, least_tier, refused_month in accounts
+            for team_id, limit, held, paid, least_tier, refused_month, open_month in accounts
         },
         {
             UUID(request_id): HeldFor(

@@ -4,9 +4,12 @@ Rows travel as one JSON array, which costs less to write here and to read there 
 column.
 """
 
+# Nothing goes on an invoice while one is overdue.
 LOCK_ACCOUNTS = """
-SELECT team_id, least(spending_limit_ticks, hard_limit_ticks), held_ticks, paid_ticks, least_tier,
-    refused_month
+SELECT team_id,
+    CASE WHEN invoicing_blocked_at IS NULL THEN least(spending_limit_ticks, hard_limit_ticks)
+        ELSE 0 END,
+    held_ticks, paid_ticks, least_tier, refused_month, open_month
 FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
 """
 
@@ -17,7 +20,8 @@ SELECT (
     FROM billing_creditgrant WHERE team_id = ANY(%(teams)s) AND remaining_ticks > 0
 ), (
     SELECT coalesce(json_object_agg(team_id, accrued_ticks), '{}')
-    FROM billing_billingcycle WHERE team_id = ANY(%(teams)s) AND month = %(month)s
+    FROM billing_billingaccount JOIN billing_billingcycle USING (team_id)
+    WHERE team_id = ANY(%(teams)s) AND month = greatest(%(month)s, open_month)
 ), (
     SELECT coalesce(json_agg(json_build_array(id, amount_ticks, state, created_at, api_key_id,
         model, tokens, expires_at <= %(now)s)), '[]')
@@ -53,9 +57,9 @@ WRITE = """
 WITH charged AS (
     INSERT INTO billing_charge
         (charged_at, id, team_id, cost_ticks, loss_ticks, model, lines, is_estimated)
-    SELECT %(now)s, charge.* FROM jsonb_to_recordset(%(charges)s)
-        AS charge (id uuid, team_id uuid, cost_ticks bigint, loss_ticks bigint, model text,
-            lines jsonb, is_estimated boolean)
+    SELECT charge.* FROM jsonb_to_recordset(%(charges)s)
+        AS charge (charged_at timestamptz, id uuid, team_id uuid, cost_ticks bigint,
+            loss_ticks bigint, model text, lines jsonb, is_estimated boolean)
 ), entered AS (
     INSERT INTO billing_ledgerentry
         (kind, happened_at, id, team_id, amount_ticks, grant_id, month, charge_id)
@@ -72,8 +76,8 @@ WITH charged AS (
     WHERE credit.id = drawn.id
 ), spent AS (
     INSERT INTO billing_billingcycle AS cycle (month, team_id, charged_ticks, accrued_ticks)
-    SELECT %(month)s, spent.* FROM jsonb_to_recordset(%(spent)s)
-        AS spent (id uuid, charged bigint, accrued bigint)
+    SELECT spent.* FROM jsonb_to_recordset(%(spent)s)
+        AS spent (month date, id uuid, charged bigint, accrued bigint)
     ON CONFLICT (team_id, month) DO UPDATE
     SET charged_ticks = cycle.charged_ticks + excluded.charged_ticks,
         accrued_ticks = cycle.accrued_ticks + excluded.accrued_ticks

@@ -1,7 +1,7 @@
 """Hold, then settle: a true ceiling, once, in the right order, and never into the red."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 from accounts.actors import SYSTEM
 from accounts.models import Team
 from billing import services as billing
-from billing.models import BillingAccount, Charge, CreditGrant, Hold, LedgerEntry
-from billing.rules import TICKS_PER_USD
+from billing.models import BillingAccount, BillingCycle, Charge, CreditGrant, Hold, LedgerEntry
+from billing.rules import TICKS_PER_USD, begin_of
 from billing.services import (
     BillingItem,
     Ceiling,
@@ -216,6 +216,55 @@ def test_a_new_month_has_its_own_invoice() -> None:
 
     assert reserve(ask(team)) == Refusal.SPENDING_LIMIT_REACHED
     assert billing.reserve([ask(team)], now=april, until=april) == [Ceiling(10, 10)]
+    assert_clean()
+
+
+def test_a_clock_that_is_behind_adds_nothing_to_a_month_that_is_closed() -> None:
+    team = make_team()
+    april = begin_of(date(2026, 4, 1))
+    before = april - timedelta(microseconds=1)
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=10, now=before)
+    request = ask(team)
+    billing.reserve([request], now=before, until=april + timedelta(minutes=2))
+    BillingAccount.of(team).update(open_month=april.date())
+
+    billing.settle([used(team, request.request_id, (10, 1))], now=before)
+
+    assert Charge.of(team).get().charged_at == april
+    assert BillingCycle.of(team).get().month == april.date()
+    assert LedgerEntry.of(team).get(kind="charge").month == april.date()
+    assert billing.balance(team, now=before).accrued_ticks == 10
+    assert billing.reserve([ask(team)], now=before, until=april) == [
+        Refusal.SPENDING_LIMIT_REACHED
+    ], "what the next month carries already counts"
+    assert_clean()
+
+
+def test_teams_with_different_open_months_share_a_batch() -> None:
+    ahead, behind = make_team(), make_team()
+    for team in (ahead, behind):
+        billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=10, now=NOON)
+    BillingAccount.of(ahead).update(open_month=date(2026, 4, 1))
+    requests = {team: ask(team, tokens=4) for team in (ahead, behind)}
+    billing.reserve(list(requests.values()), now=NOON, until=LATER)
+
+    billing.settle(
+        [used(team, request.request_id, (4, 1)) for team, request in requests.items()], now=NOON
+    )
+
+    assert BillingCycle.of(ahead).get().month == date(2026, 4, 1)
+    assert BillingCycle.of(behind).get().month == date(2026, 3, 1)
+    assert_clean()
+
+
+def test_an_overdue_invoice_stops_invoicing_and_leaves_credits_alone() -> None:
+    team = make_funded_team(ticks=5)
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=TICKS_PER_USD, now=NOON)
+    BillingAccount.of(team).update(invoicing_blocked_at=NOON)
+
+    assert available(team) == 5
+    assert reserve(ask(team)) == Ceiling(5, 5)
+    assert reserve(ask(team)) == Refusal.CREDITS_EXHAUSTED
     assert_clean()
 
 
