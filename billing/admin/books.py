@@ -23,7 +23,6 @@ from billing.models import (
     Hold,
     Invoice,
     LedgerEntry,
-    Purchase,
     SandboxPayment,
 )
 from billing.rules import HIGHEST_TIER, ticks_from_usd, tier_of, usd, usd_from_ticks
@@ -268,23 +267,13 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
         return usd(entry.amount_ticks)
 
 
-@admin.register(Purchase)
-class PurchaseAdmin(ReadOnlyAdmin):
-    """Purchases of credits, paid or not."""
-
-    list_display = ["id", "team", "buyer", "status", "amount_cents", "failure_code", "created_at"]
-    list_filter = ["status", "processor"]
-    list_select_related = ["team", "buyer"]
-    search_fields = ["=id", "=team__id", "=processor_reference"]
-    ordering = ["-pk"]
-
-
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
     """Issued documents."""
 
-    list_display = ["reference", "team", "kind", "status", "total_cents", "issued_at"]
-    list_filter = ["kind", "status", "series"]
+    list_display = ["reference", "team", "kind", "standing", "total_cents", "issued_at"]
+    list_filter = ["kind", "series"]
+    list_select_related = ["team", "receivable"]
     search_fields = ["=id", "=team__id", "=number"]
     ordering = ["-issued_at", "-pk"]
 

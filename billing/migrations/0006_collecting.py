@@ -166,6 +166,10 @@ class Migration(migrations.Migration):
             name='credits_used_ticks',
             field=models.BigIntegerField(default=0),
         ),
+        migrations.RemoveField(
+            model_name='invoice',
+            name='status',
+        ),
         migrations.AddField(
             model_name='invoice',
             name='tax_name',

@@ -27,6 +27,10 @@ class InvoiceQuerySet(QuerySet["Invoice"]):
     def newest_first(self) -> "InvoiceQuerySet":
         return self.order_by("-issued_at", "-pk")
 
+    def unpaid(self) -> "InvoiceQuerySet":
+        """Keep those that money is still to be collected for. What a purchase left was paid."""
+        return self.filter(kind=Invoice.Kind.MONTH, receivable__paid_at=None)
+
 
 class Invoice(TeamOwned):
     """One issued document: the receipt of a purchase, the bill of a month, or a credit note.
@@ -40,15 +44,10 @@ class Invoice(TeamOwned):
         MONTH = "month", "Monthly usage"
         CREDIT = "credit", "Credit note"
 
-    class Status(models.TextChoices):
-        OPEN = "open", "Open"
-        PAID = "paid", "Paid"
-
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, related_name="+")
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=Kind)
-    status = models.CharField(max_length=4, choices=Status)
     issued_at = models.DateTimeField()
     purchase = models.OneToOneField(
         Purchase, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -57,11 +56,13 @@ class Invoice(TeamOwned):
         Refund, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     month = models.DateField(null=True, blank=True)
-    seller = models.JSONField()  # {"name", "email"}, and of address and tax number what is set.
-    # {"name", "contact", "email"}, and of the billing details what there is.
+    # {"name", "email", "address", "tax_number"}. Older documents have the first two alone.
+    seller = models.JSONField()
+    # {"name"}, of a purchase {"contact", "email"}, and of the billing details what there is.
     buyer = models.JSONField()
-    # {"description", "amount_cents"} each; of a month also {"model", "item", "quantity",
-    # "unit_price_ticks", "ticks"} where the line is of one price.
+    # {"description", "amount_cents"} each; of a month also "ticks", and {"model", "item",
+    # "quantity", "unit_price_ticks"} where the line is of one price, and "month" ("2026-01") where
+    # it was carried over from an earlier one.
     lines = models.JSONField()
     # What of the month credits had paid for already.
     credits_used_ticks = models.BigIntegerField(default=0)
@@ -70,7 +71,8 @@ class Invoice(TeamOwned):
     tax_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
     tax_name = models.CharField(max_length=20, blank=True)
     total_cents = models.PositiveBigIntegerField()
-    paid_with = models.CharField(max_length=60, blank=True)  # "Visa ending 4242".
+    # What a purchase was paid with, and paid back to: "Visa ending 4242".
+    paid_with = models.CharField(max_length=60, blank=True)
 
     of = TeamDoor(InvoiceQuerySet)
 
@@ -95,6 +97,21 @@ class Invoice(TeamOwned):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be paid: a bill that nothing was collected for yet."""
+        if self.kind != self.Kind.MONTH:
+            return False
+        receivable = getattr(self, "receivable", None)
+        return receivable is None or receivable.paid_at is None
+
+    @property
+    def standing(self) -> str:
+        """What has become of it, in a word."""
+        if self.kind == self.Kind.CREDIT:
+            return "Credited"
+        return "Open" if self.is_open else "Paid"
 
     @property
     def reference(self) -> str:

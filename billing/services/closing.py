@@ -39,7 +39,7 @@ def closing(team: Team, *, now: datetime) -> list[Consequence]:
 
 
 def _debts(team: Team) -> list[Consequence]:
-    invoices = Invoice.of(team).filter(status=Invoice.Status.OPEN).order_by("issued_at", "pk")
+    invoices = Invoice.of(team).unpaid().order_by("issued_at", "pk")
     told = [
         Consequence(
             f"The invoice {invoice.reference} over {usd(invoice.total_cents * TICKS_PER_CENT)} "

@@ -218,8 +218,8 @@ CHECKS: Final = (
         SELECT team_id, sum(cents) * 100000000 AS ticks FROM (
             SELECT team_id, amount_cents AS cents FROM billing_purchase WHERE status = 'succeeded'
             UNION ALL
-            SELECT team_id, total_cents FROM billing_invoice
-            WHERE kind = 'month' AND status = 'paid'
+            SELECT i.team_id, i.subtotal_cents FROM billing_invoice i
+            JOIN billing_receivable r ON r.invoice_id = i.id WHERE r.paid_at IS NOT NULL
         ) payments GROUP BY team_id
     ) p ON p.team_id = a.team_id
     WHERE a.paid_ticks <> coalesce(p.ticks, 0)

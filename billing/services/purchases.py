@@ -22,7 +22,7 @@ from billing.payments import Card, Processor, Result
 from billing.rules import TICKS_PER_CENT, months_later, usd
 from billing.services.accounts import lock_account
 from billing.services.grants import IdempotencyConflictError, enter_grant
-from billing.services.invoices import issue_receipt
+from billing.services.documents import issue_receipt
 from billing.services.tiers import enter_payment
 
 logger = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ def _deliver(purchase: Purchase, actor: Actor, now: datetime) -> None:
         now=now,
     )
     _audit(purchase, actor, "BuyCredits", f"Bought {_amount(purchase)}", now=now)
-    issue_receipt(purchase=purchase, now=now)
+    issue_receipt(purchase=purchase, paid_with=purchase.card, now=now)
 
 
 def _locked(purchase: Purchase) -> Purchase:

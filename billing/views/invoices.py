@@ -18,7 +18,7 @@ INVOICES_PER_PAGE: Final = 50
 @team_view(Permission.BILLING_READ, operation="ListInvoices")
 @require_safe
 def invoices(request: TeamRequest) -> HttpResponse:
-    issued = Invoice.of(request.team).newest_first()
+    issued = Invoice.of(request.team).select_related("receivable").newest_first()
     page = Paginator(issued, INVOICES_PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "pager": pager(page)}
     return render_page(request, "billing/invoices.html", context)

@@ -168,7 +168,6 @@ def test_an_unpaid_invoice_has_to_be_paid_first() -> None:
         series=series,
         number=1,
         kind=Invoice.Kind.MONTH,
-        status=Invoice.Status.OPEN,
         issued_at=NOON,
         month=date(2026, 2, 1),
         seller={},

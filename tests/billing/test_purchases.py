@@ -76,7 +76,7 @@ def test_a_paid_purchase_grants_the_credits_and_issues_a_receipt() -> None:
     assert (grant.label, grant.kind) == ("Bought by Alice", CreditGrant.Kind.PREPAID)
     assert grant.expires_at == NOON.replace(year=2027)
     receipt = Invoice.of(team).get()
-    assert receipt.status == Invoice.Status.PAID
+    assert receipt.standing == "Paid"
     assert receipt.buyer["name"] == "Larkspur"
     assert receipt.paid_with == "Visa ending 4242"
     assert_paid_once(team)
