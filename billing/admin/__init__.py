@@ -1,5 +1,5 @@
 """Money for staff."""
 
-from billing.admin import books, promos
+from billing.admin import books, promos, purchases
 
-__all__ = ["books", "promos"]
+__all__ = ["books", "promos", "purchases"]

@@ -1,19 +1,17 @@
 """What a team is told about its money by mail: once a month each, and by whoever comes first."""
 
 import logging
-from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from allauth.account.adapter import get_adapter
 from django.db import connection, transaction
 
-from accounts.models import Membership, Team, User
-from accounts.rules import Permission
-from billing.models import BillingDetails, Notice
+from accounts.models import Team
+from billing.models import Notice
 from billing.rules import begin_of, cycle_of, months_later
 from billing.services.balance import balance
+from billing.services.mails import send_mail
 
 logger = logging.getLogger(__name__)
 
@@ -83,25 +81,11 @@ def _tell(team_id: UUID, month: date, now: datetime) -> None:
         return
     team = Team.objects.get(pk=team_id)
     words = {
-        "team": team,
         "month": month,
         "resets_on": months_later(begin_of(month), 1).date(),
         "balance": balance(team, now=now),
     }
-    for address, about in _readers(team):
-        if Notice.Kind.LIMIT in kinds:
-            get_adapter().send_mail("billing/email/limit_reached", address, words | about)
-        if Notice.Kind.REFUSED in kinds:
-            get_adapter().send_mail("billing/email/requests_refused", address, words | about)
-
-
-def _readers(team: Team) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Say who is told: the team's billing e-mail, or else all who may change billing."""
-    address = BillingDetails.of(team).values_list("email", flat=True).first()
-    if address:
-        yield address, {}
-        return
-    present = Membership.objects.filter(team=team, user__in=User.objects.present())
-    for membership in present.select_related("user").order_by("joined_at", "pk"):
-        if Permission.BILLING_WRITE in membership.permissions:
-            yield membership.user.email, {"user": membership.user}
+    if Notice.Kind.LIMIT in kinds:
+        send_mail(team, "limit_reached", words)
+    if Notice.Kind.REFUSED in kinds:
+        send_mail(team, "requests_refused", words)
