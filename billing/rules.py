@@ -76,11 +76,6 @@ def ticks_from_usd(usd: Decimal) -> int:
     return int(ticks)
 
 
-def cents_of(ticks: int) -> int:
-    """Round an amount to cents, half a cent up: done once for a document, never for its parts."""
-    return (ticks + TICKS_PER_CENT // 2) // TICKS_PER_CENT
-
-
 def cents_from_ticks(ticks: int) -> int:
     """Round to the cent, half of one away from nought: minus so much is minus what so much is."""
     cents = (abs(ticks) + TICKS_PER_CENT // 2) // TICKS_PER_CENT

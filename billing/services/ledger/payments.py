@@ -1,0 +1,45 @@
+"""What proves what was paid: purchases, and what the account counts towards the tier."""
+
+from typing import Final
+
+CHECKS: Final = (
+    # Purchases.
+    """
+    SELECT p.team_id, format('purchase %s is of %s cents and %s, but %s', p.id, p.amount_cents,
+        p.status, CASE WHEN g.id IS NULL THEN 'granted nothing'
+            ELSE format('granted %s ticks', g.amount_ticks) END)
+    FROM billing_purchase p LEFT JOIN billing_creditgrant g
+        ON g.team_id = p.team_id AND g.idempotency_key = 'purchase:' || p.id
+    WHERE coalesce(g.amount_ticks, 0)
+        <> CASE WHEN p.status = 'succeeded' THEN p.amount_cents * 100000000 ELSE 0 END
+    """,
+    """
+    SELECT g.team_id, format('grant %s says that it was bought, but there is no such purchase',
+        g.id)
+    FROM billing_creditgrant g LEFT JOIN billing_purchase p
+        ON p.team_id = g.team_id AND 'purchase:' || p.id = g.idempotency_key
+    WHERE g.idempotency_key LIKE 'purchase:%' AND p.id IS NULL
+    """,
+    """
+    SELECT p.team_id, format('purchase %s is of %s cents and %s, but %s', p.id, p.amount_cents,
+        p.status, CASE WHEN i.id IS NULL THEN 'has no receipt'
+            ELSE format('its receipt is over %s', i.subtotal_cents) END)
+    FROM billing_purchase p
+    LEFT JOIN billing_invoice i ON i.purchase_id = p.id AND i.team_id = p.team_id
+    WHERE coalesce(i.subtotal_cents, 0)
+        <> CASE WHEN p.status = 'succeeded' THEN p.amount_cents ELSE 0 END
+    """,
+    """
+    SELECT a.team_id, format('the account says that %s ticks were paid, but its purchases and '
+        'invoices add up to %s', a.paid_ticks, coalesce(p.ticks, 0))
+    FROM billing_billingaccount a LEFT JOIN (
+        SELECT team_id, sum(cents) * 100000000 AS ticks FROM (
+            SELECT team_id, amount_cents AS cents FROM billing_purchase WHERE status = 'succeeded'
+            UNION ALL
+            SELECT i.team_id, i.subtotal_cents FROM billing_invoice i
+            JOIN billing_receivable r ON r.invoice_id = i.id WHERE r.paid_at IS NOT NULL
+        ) payments GROUP BY team_id
+    ) p ON p.team_id = a.team_id
+    WHERE a.paid_ticks <> coalesce(p.ticks, 0)
+    """,
+)
