@@ -1,6 +1,7 @@
 """POST /v1/chat/completions: who asks, what for, and the answer in one piece or in many."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 import orjson
 from django.conf import settings
 from django.utils import timezone
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
@@ -23,17 +24,25 @@ from gateway.api.tokens import Counting
 from gateway.rules import ChatRequest, InvalidRequestError, read_chat_request
 from gateway.services import Admitted, Arrival, RefusedError, UncountedError
 
-# Anybody may make the gateway read so much.
+# Anybody may make the gateway keep so much.
 SMALL_BODY_BYTES: Final = 64 * 1024
+# For so long the gateway listens to a body that it will not look at.
+DISCARDING_SECONDS: Final = 5
 
 
 async def chat_completions(request: Request) -> Response:
     """Serve a chat request, streamed or whole. Raises RefusedError for what is not served."""
     request_id = request.state.id = uuid7()
-    secret, lane, state = bearer(request), request.app.state.lane, request.app.state
-    if not 0 < _announced_bytes(request) <= SMALL_BODY_BYTES:
-        # A large body is read for those with a key only.
-        await lane.call(lambda _: usable_key(request, gateway.CHAT))
+    lane, state = request.app.state.lane, request.app.state
+    try:
+        secret = bearer(request)
+        if not 0 < _announced_bytes(request) <= SMALL_BODY_BYTES:
+            # A large body is kept for those with a key only.
+            await lane.call(lambda _: usable_key(request, gateway.CHAT))
+        _check_form(request)
+    except RefusedError:
+        await _discard_body(request)
+        raise
     chat, ip = await _read(request), address(request)
     arrival = Arrival(request_id, secret, chat, ip)
     admitted = await _admitted(lane, state.counting, arrival)
@@ -99,7 +108,7 @@ def address(request: Request) -> str:
     return client_ip(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
-async def _read(request: Request) -> ChatRequest:
+def _check_form(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise invalid(
@@ -111,6 +120,20 @@ async def _read(request: Request) -> ChatRequest:
             "Send the request as it is, without a 'Content-Encoding'.",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
+
+
+async def _discard_body(request: Request) -> None:
+    """Let a client finish sending, for a while. It may not look for an answer before."""
+    size = 0
+    with suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(DISCARDING_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > settings.GATEWAY_MAX_BODY_BYTES:
+                    return
+
+
+async def _read(request: Request) -> ChatRequest:
     data = await _body(request)
     if not data.strip():
         raise invalid("The body is empty.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)

@@ -161,13 +161,20 @@ def test_content_whose_price_nobody_could_bound_is_refused(caller: Caller, kind:
     assert kind in answer.json["error"]
 
 
-def test_a_large_body_is_read_only_for_those_with_a_key(caller: Caller) -> None:
-    large = orjson.dumps({"model": "ok", "messages": [{"role": "user", "content": "x" * 10**6}]})
+@pytest.mark.parametrize(
+    ("headers", "refusal"),
+    [
+        ({"authorization": "Bearer nobody"}, (400, "key_unknown")),
+        ({"authorization": None}, (401, "key_missing")),
+        ({"content_type": "text/plain"}, (415, "invalid_request")),
+    ],
+)
+def test_whoever_is_refused_before_a_large_body_was_looked_at_may_send_it_and_hears_why(
+    caller: Caller, headers: dict[str, str | None], refusal: tuple[int, str]
+) -> None:
+    large = orjson.dumps({"model": "ok", "messages": [{"role": "user", "content": "x" * 10**7}]})
 
-    assert caller.request("POST", CHAT, large, authorization="Bearer nobody").refusal() == (
-        400,
-        "key_unknown",
-    )
+    assert caller.request("POST", CHAT, large, **headers).refusal() == refusal
 
 
 def test_a_refusal_names_the_request(caller: Caller) -> None:
