@@ -88,6 +88,8 @@ SELLER_ADDRESS = [
     line.strip() for line in env.text("SELLER_ADDRESS", "").split("|") if line.strip()
 ]
 SELLER_TAX_NUMBER = env.text("SELLER_TAX_NUMBER", "")
+# A folder of more typefaces for PDF files, for scripts that the built-in ones have not.
+DOCUMENT_FONTS = env.text("DOCUMENT_FONTS", "")
 # Where customers send bank transfers; lines separated by "|". Empty: transfers are not offered,
 # except by the sandbox.
 BANK_TRANSFER_TO = [

@@ -1,5 +1,7 @@
 """What was billed: documents that are written once, with a number at issue."""
 
+from datetime import UTC, date
+
 from django.db import models
 from django.db.models import F, Q, QuerySet
 from uuid_utils.compat import uuid7
@@ -97,6 +99,11 @@ class Invoice(TeamOwned):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def issued_on(self) -> date:
+        """The date that is printed: a document has one, wherever it is read."""
+        return self.issued_at.astimezone(UTC).date()
 
     @property
     def is_open(self) -> bool:

@@ -1,13 +1,14 @@
 """What billing hands out as files for spreadsheets."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from io import StringIO
-from typing import Final
+from typing import Any, Final
 
 from accounts.models import Team
-from billing.rules import usd_from_ticks
+from billing.models import Invoice
+from billing.rules import TICKS_PER_CENT, usd_from_ticks
 from billing.services.ledger_page import Movement, Wanted, ledger_batches
 
 LEDGER_COLUMNS: Final = (
@@ -20,6 +21,17 @@ LEDGER_COLUMNS: Final = (
     "amount_usd",
     "credits_after_usd",
     "invoice_after_usd",
+)
+ITEM_COLUMNS: Final = (
+    "invoice",
+    "month",
+    "model",
+    "billing_item",
+    "description",
+    "quantity",
+    "unit_price_usd",
+    "exact_usd",
+    "amount_usd",
 )
 # With these a spreadsheet begins to calculate. https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -55,6 +67,29 @@ def _ledger_row(movement: Movement) -> tuple[str, ...]:
         balance if entry.grant else "",
         # An invoice is what is owed.
         "" if entry.grant else as_usd(-movement.balance_ticks),
+    )
+
+
+def invoice_csv(invoice: Invoice) -> bytes:
+    """Write the lines of a month's invoice: as exact as they were charged, and as they are billed.
+
+    The last column adds up to the total before tax.
+    """
+    return _rows([ITEM_COLUMNS, *(_item_row(invoice, line) for line in invoice.lines)])
+
+
+def _item_row(invoice: Invoice, line: Mapping[str, Any]) -> tuple[str, ...]:
+    has_price, ticks = "unit_price_ticks" in line, line.get("ticks")
+    return (
+        invoice.reference,
+        line.get("month", f"{invoice.month:%Y-%m}"),
+        as_text(line.get("model", "")),
+        line.get("item", ""),
+        line["description"],
+        str(line.get("quantity", "")),
+        as_usd(line["unit_price_ticks"]) if has_price else "",
+        "" if ticks is None else as_usd(ticks),
+        f"{usd_from_ticks(line['amount_cents'] * TICKS_PER_CENT):.2f}",
     )
 
 

@@ -56,7 +56,7 @@ def _line(
     billed: date, month: date, model: str, item: str, price: int, quantity: Any, ticks: Any
 ) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "description": BillingItem(item).label if item else "Used beyond what was set aside",
+        "description": BillingItem(item).label if item else "Used but not charged",
         "ticks": int(ticks),
         "amount_cents": cents_from_ticks(int(ticks)),
     }
