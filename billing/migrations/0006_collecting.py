@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('added_at', models.DateTimeField()),
                 ('kept_at', models.DateTimeField(blank=True, null=True)),
                 ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('forgotten_at', models.DateTimeField(blank=True, null=True)),
             ],
             managers=[
                 ('across_teams', django.db.models.manager.Manager()),
@@ -108,7 +109,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('customer', models.CharField(max_length=120)),
-                ('outcome', models.CharField(max_length=40)),
+                ('outcome', models.CharField(choices=[('pays', 'Pays'), ('asks', 'Asks for confirmation'), ('always_asks', 'Asks for confirmation each time'), ('declines', 'Declined')], max_length=12)),
                 ('brand', models.CharField(max_length=20)),
                 ('last4', models.CharField(max_length=4)),
                 ('exp_month', models.PositiveSmallIntegerField()),
@@ -117,6 +118,31 @@ class Migration(migrations.Migration):
                 ('detached_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
+        ),
+        migrations.CreateModel(
+            name='SandboxRefund',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('idempotency_key', models.CharField(max_length=120, unique=True)),
+                ('amount_cents', models.PositiveBigIntegerField()),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.sandboxpayment')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='sandboxpayment',
+            name='method',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.sandboxmethod'),
+        ),
+        migrations.AddField(
+            model_name='sandboxpayment',
+            name='refunded_cents',
+            field=models.PositiveBigIntegerField(default=0),
+        ),
+        migrations.AlterField(
+            model_name='sandboxpayment',
+            name='status',
+            field=models.CharField(choices=[('prepared', 'Prepared'), ('succeeded', 'Succeeded'), ('requires_action', 'Waiting for confirmation'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], max_length=15),
         ),
         migrations.CreateModel(
             name='TopUpRule',
@@ -344,6 +370,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('is_default', False), models.Q(('kept_at__isnull', False), ('removed_at', None)), _connector='OR'), name='payment_method_default_is_on_file'),
         ),
         migrations.AddIndex(
+            model_name='paymentmethod',
+            index=models.Index(condition=models.Q(('forgotten_at', None), models.Q(('kept_at', None), ('removed_at__isnull', False), _connector='OR')), fields=['added_at'], name='payment_methods_to_forget'),
+        ),
+        migrations.AddIndex(
             model_name='payment',
             index=models.Index(condition=models.Q(('decided_at__isnull', True)), fields=['started_at'], name='payments_undecided'),
         ),
@@ -407,4 +437,41 @@ class Migration(migrations.Migration):
             model_name='topuprule',
             constraint=models.CheckConstraint(condition=models.Q(('amount_cents__gt', 0), ('month_max_cents__gte', models.F('amount_cents'))), name='top_up_rule_month_allows_one'),
         ),
+        migrations.AddField(
+            model_name='purchase',
+            name='paid_with',
+            field=models.CharField(blank=True, max_length=60),
+        ),
+        migrations.RunSQL(
+            # What was paid for keeps its payment, so that it can be paid back; its card cannot be
+            # charged again. An attempt that was not decided is over: it was the sandbox's, which
+            # takes no money, and the purchase takes another card.
+            """
+            SET CONSTRAINTS ALL IMMEDIATE;
+            UPDATE billing_purchase SET paid_with = card_brand || ' ending ' || card_last4
+            WHERE status = 'succeeded' AND card_last4 <> '';
+            UPDATE billing_purchase SET status = 'failed', failure_code = 'not_charged'
+            WHERE status IN ('processing', 'requires_action');
+            INSERT INTO billing_paymentmethod (id, team_id, processor, reference, brand, last4,
+                exp_month, exp_year, country, is_default, added_by_id, added_at, removed_at,
+                forgotten_at)
+            SELECT id, team_id, processor, 'purchase:' || id, card_brand, card_last4, 12, 2000, '',
+                false, buyer_id, created_at, completed_at, completed_at
+            FROM billing_purchase WHERE status = 'succeeded';
+            INSERT INTO billing_payment (id, team_id, purchase_id, method_id, amount_cents,
+                is_off_session, status, reference, failure_code, started_by_id, started_at,
+                decided_at)
+            SELECT id, team_id, id, id, amount_cents, false, 'succeeded', processor_reference, '',
+                buyer_id, coalesce(attempted_at, created_at), completed_at
+            FROM billing_purchase WHERE status = 'succeeded';
+            SET CONSTRAINTS ALL IMMEDIATE;
+            """,
+            migrations.RunSQL.noop,
+        ),
+        migrations.RemoveField(model_name='purchase', name='attempt'),
+        migrations.RemoveField(model_name='purchase', name='attempted_at'),
+        migrations.RemoveField(model_name='purchase', name='card_brand'),
+        migrations.RemoveField(model_name='purchase', name='card_last4'),
+        migrations.RemoveField(model_name='purchase', name='processor'),
+        migrations.RemoveField(model_name='purchase', name='processor_reference'),
     ]

@@ -14,7 +14,7 @@ from billing.models.payments import (
 from billing.models.promos import PromoCode, PromoRedemption
 from billing.models.purchases import Purchase, Refund
 from billing.models.requests import Charge, Hold
-from billing.models.sandbox import SandboxMethod, SandboxPayment
+from billing.models.sandbox import SandboxMethod, SandboxPayment, SandboxRefund
 from billing.models.topups import TopUpRule
 
 __all__ = [
@@ -39,5 +39,6 @@ __all__ = [
     "Refund",
     "SandboxMethod",
     "SandboxPayment",
+    "SandboxRefund",
     "TopUpRule",
 ]

@@ -63,6 +63,8 @@ class PaymentMethod(TeamOwned):
     added_at = models.DateTimeField()
     kept_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
+    # Since when the processor cannot charge it either.
+    forgotten_at = models.DateTimeField(null=True, blank=True)
 
     of = TeamDoor(PaymentMethodQuerySet)
 
@@ -81,6 +83,11 @@ class PaymentMethod(TeamOwned):
         ]
         indexes = [
             models.Index(fields=["team", "-kept_at"], name="payment_methods_newest_first"),
+            models.Index(
+                fields=["added_at"],
+                condition=Q(forgotten_at=None) & (Q(kept_at=None) | Q(removed_at__isnull=False)),
+                name="payment_methods_to_forget",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,8 +11,8 @@ from accounts.scoping import TeamDoor, TeamOwned
 class Purchase(TeamOwned):
     """One wish to buy prepaid credits. Succeeds at most once, and then has one grant.
 
-    Cards may be tried one after another. Each try is an attempt with a key of its own at the
-    processor, and no attempt begins before the one before it is known to have taken nothing.
+    Cards may be tried one after another. Each try is a payment of its own, and none begins before
+    the one before it is known to have taken nothing.
     """
 
     class Kind(models.TextChoices):
@@ -42,13 +42,8 @@ class Purchase(TeamOwned):
     status = models.CharField(max_length=15, choices=Status, default=Status.PENDING)
     buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     idempotency_key = models.CharField(max_length=120)
-    processor = models.CharField(max_length=20)
-    attempt = models.PositiveSmallIntegerField(default=0)
-    attempted_at = models.DateTimeField(null=True, blank=True)
-    processor_reference = models.CharField(max_length=120, blank=True)
-    card_brand = models.CharField(max_length=20, blank=True)
-    card_last4 = models.CharField(max_length=4, blank=True)
     failure_code = models.CharField(max_length=40, blank=True)
+    paid_with = models.CharField(max_length=60, blank=True)  # "Visa ending 4242".
     # What the buyer writes on a bank transfer, so that we know whose it is.
     transfer_reference = models.CharField(max_length=20, null=True, blank=True, unique=True)
     created_at = models.DateTimeField()
@@ -87,11 +82,6 @@ class Purchase(TeamOwned):
         return self.status in self.PAYABLE
 
     @property
-    def attempt_key(self) -> str:
-        """What the processor knows the current attempt by."""
-        return f"{self.pk}:{self.attempt}"
-
-    @property
     def total_cents(self) -> int:
         """What is charged: the credits and the tax on them."""
         return self.amount_cents + self.tax_cents
@@ -100,10 +90,6 @@ class Purchase(TeamOwned):
     def grant_key(self) -> str:
         """The idempotency key of the grant that the purchase turns into."""
         return f"purchase:{self.pk}"
-
-    @property
-    def card(self) -> str:
-        return f"{self.card_brand} ending {self.card_last4}" if self.card_last4 else ""
 
 
 class Refund(TeamOwned):

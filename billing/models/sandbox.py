@@ -7,10 +7,16 @@ from uuid_utils.compat import uuid7
 class SandboxMethod(models.Model):
     """A test card that the built-in processor was shown. Never its number."""
 
+    class Outcome(models.TextChoices):
+        # What the sandbox answers when it is charged, by the number that it had.
+        PAYS = "pays", "Pays"
+        ASKS = "asks", "Asks for confirmation"
+        ALWAYS_ASKS = "always_asks", "Asks for confirmation each time"
+        DECLINES = "declines", "Declined"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.CharField(max_length=120)
-    # What the sandbox answers when it is charged, by the number that it had.
-    outcome = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=12, choices=Outcome)
     brand = models.CharField(max_length=20)
     last4 = models.CharField(max_length=4)
     exp_month = models.PositiveSmallIntegerField()
@@ -30,6 +36,7 @@ class SandboxPayment(models.Model):
     """
 
     class Status(models.TextChoices):
+        PREPARED = "prepared", "Prepared"
         SUCCEEDED = "succeeded", "Succeeded"
         REQUIRES_ACTION = "requires_action", "Waiting for confirmation"
         FAILED = "failed", "Failed"
@@ -38,6 +45,11 @@ class SandboxPayment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     idempotency_key = models.CharField(max_length=120, unique=True)
     amount_cents = models.PositiveBigIntegerField()
+    refunded_cents = models.PositiveBigIntegerField(default=0)
+    # None: it is older than cards that can be charged again.
+    method = models.ForeignKey(
+        SandboxMethod, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     status = models.CharField(max_length=15, choices=Status)
     code = models.CharField(max_length=40, blank=True)
     card_brand = models.CharField(max_length=20, blank=True)
@@ -46,3 +58,16 @@ class SandboxPayment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_status_display()} sandbox payment {self.pk}"
+
+
+class SandboxRefund(models.Model):
+    """What the built-in processor paid back."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    payment = models.ForeignKey(SandboxPayment, on_delete=models.PROTECT, related_name="+")
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    amount_cents = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Sandbox refund {self.pk}"

@@ -1,12 +1,21 @@
 """The processors that can take money, behind one small interface."""
 
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from django.conf import settings
 
 from billing.payments.base import (
     AMEX,
     Card,
+    Method,
     Processor,
+    ProcessorUnavailableError,
+    RefundResult,
+    RefundStatus,
+    Refused,
     Result,
+    Setup,
     Status,
     brand_of,
     passes_luhn,
@@ -14,22 +23,52 @@ from billing.payments.base import (
 )
 from billing.payments.sandbox import TEST_CARDS, Sandbox, SandboxCard
 
-PROCESSORS: Final[dict[str, Processor]] = {"sandbox": Sandbox()}
-# New purchases go to it. A purchase remembers its processor, so a change leaves old ones alone.
-DEFAULT: Final = "sandbox"
+if TYPE_CHECKING:
+    from billing.payments.stripe import Stripe
+
+SANDBOX: Final = Sandbox()
+
+
+def stripe() -> "Stripe":
+    """Return Stripe's processor. Its client is loaded only where it is used: it is not small."""
+    return cast("Stripe", import_module("billing.payments.stripe").Stripe())
+
+
+def named(name: str) -> Processor:
+    """Return a processor. A payment remembers its own, so a change leaves old ones alone."""
+    return SANDBOX if name == SANDBOX.name else stripe()
+
+
+def current() -> Processor:
+    """Return the processor that new cards and payments go to."""
+    return named(settings.PAYMENTS)
+
+
+def is_sandbox() -> bool:
+    return bool(SANDBOX.name == settings.PAYMENTS)
+
 
 __all__ = [
     "AMEX",
-    "DEFAULT",
-    "PROCESSORS",
+    "SANDBOX",
     "TEST_CARDS",
     "Card",
+    "Method",
     "Processor",
+    "ProcessorUnavailableError",
+    "RefundResult",
+    "RefundStatus",
+    "Refused",
     "Result",
     "Sandbox",
     "SandboxCard",
+    "Setup",
     "Status",
     "brand_of",
+    "current",
+    "is_sandbox",
+    "named",
     "passes_luhn",
     "reason",
+    "stripe",
 ]

@@ -14,8 +14,11 @@ REASONS: Final = {
     "card_country": "We cannot take payments for the API by cards that were issued in India at the "
     "moment. Nothing was charged. Use a card that was issued elsewhere.",
     "authentication_failed": "The payment was not approved with the bank, so nothing was charged.",
+    "authentication_required": "The bank wants to hear from the card's holder before it pays, and "
+    "nobody was there to answer. Nothing was charged. Pay on the page, or use another card.",
     "not_charged": "The payment did not reach the processor, so nothing was charged. Try again.",
     "not_a_test_card": "The sandbox takes only the test cards listed on this page.",
+    "not_entered": "The card was not entered to the end, so nothing was charged. Enter it again.",
 }
 AMEX: Final = "American Express"
 OTHER_REASON: Final = "The payment was refused and nothing was charged. Try another card."
@@ -25,23 +28,50 @@ def reason(code: str) -> str:
     return REASONS.get(code, OTHER_REASON)
 
 
-class Status(StrEnum):
-    """How an attempt to pay stands."""
+class ProcessorUnavailableError(Exception):
+    """The processor could not be asked, or its answer was lost on the way."""
 
-    SUCCEEDED = "succeeded"
+    def __init__(self) -> None:
+        super().__init__("The payment processor does not answer at the moment. Try again later.")
+
+
+class Status(StrEnum):
+    """How an attempt to collect money stands."""
+
+    UNCHARGED = "uncharged"  # It was prepared, and nothing more.
+    PROCESSING = "processing"
     REQUIRES_ACTION = "requires_action"
-    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # It has taken nothing and never will.
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a processor says about one attempt. `code` tells why it failed."""
+    """What a processor says about one attempt.
+
+    `code` tells why it failed. With `client_secret` a browser can answer the bank's question.
+    """
 
     status: Status
-    code: str
     reference: str
-    brand: str
-    last4: str
+    code: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+class RefundStatus(StrEnum):
+    """How a refund stands."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundResult:
+    """What a processor says about one refund."""
+
+    status: RefundStatus
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +84,69 @@ class Card:
     cvc: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A card as the processor knows it. `country` is its issuer's, or empty if nobody knows."""
+
+    reference: str
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A card that the processor or its bank does not take."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A card that is about to be entered in the browser, at the processor's own fields."""
+
+    reference: str
+    client_secret: str = field(repr=False)
+
+
 class Processor(Protocol):
-    """Takes money. Each method may be repeated with the same key: it acts once."""
+    """Takes money. Every method may raise ProcessorUnavailableError.
+
+    Money moves in two steps, so that a crash or a lost answer between any two of ours leaves
+    something to ask about: `prepare` moves nothing, and `charge` may be repeated with what it
+    gave, but takes the money once.
+    """
 
     name: str
 
-    def charge(self, *, amount_cents: int, card: Card, idempotency_key: str) -> Result:
-        """Try to take an amount from a card."""
+    def customer(self, *, name: str, email: str, key: str) -> str:
+        """Make the team known to the processor."""
 
-    def confirm(self, *, reference: str, approved: bool) -> Result:
-        """Tell what the card's holder answered to `requires_action`."""
+    def forget_method(self, *, reference: str) -> None:
+        """Make sure that a card is not charged again. May be repeated."""
 
-    def find(self, *, idempotency_key: str) -> Result | None:
-        """Say how an attempt stands, or None when no such attempt has arrived."""
+    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str:
+        """Name an attempt to collect an amount. The same key gives the same attempt."""
 
-    def cancel(self, *, idempotency_key: str) -> Result:
-        """Make sure that an attempt takes no money from now on, even if it has yet to arrive.
+    def charge(self, *, reference: str, is_off_session: bool) -> Result:
+        """Take the money, if the bank lets us. Off-session nobody can answer its questions."""
 
-        Answers how it stands then: an attempt that has succeeded before stays succeeded.
+    def find(self, *, reference: str) -> Result:
+        """Say how an attempt stands."""
+
+    def cancel(self, *, reference: str) -> Result:
+        """Make sure that an attempt takes no money from now on, and say how it stands then.
+
+        One that has succeeded before stays succeeded.
         """
+
+    def refund(self, *, payment: str, amount_cents: int, key: str) -> RefundResult:
+        """Pay back a part of what an attempt took, once per key."""
+
+    def find_refund(self, *, payment: str, key: str) -> RefundResult | None:
+        """Say how a refund stands, or None when no such refund has arrived."""
 
 
 def passes_luhn(number: str) -> bool:

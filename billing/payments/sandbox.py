@@ -1,7 +1,7 @@
 """A processor that needs no network and takes no money: it knows Stripe's published test cards.
 
-It stands where a real one would, so it keeps its own record of payments, commits it on its own,
-and can be asked about an attempt whose answer we lost.
+It stands where a real one would, so it keeps its own record of cards, payments and refunds,
+commits it on its own, and can be asked about an attempt whose answer we lost.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,36 @@ from itertools import pairwise
 from typing import Final
 
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 
-from billing.models import SandboxPayment
-from billing.payments.base import Card, Result, Status, brand_of
+from billing.models import SandboxMethod, SandboxPayment, SandboxRefund
+from billing.payments.base import (
+    Card,
+    Method,
+    RefundResult,
+    RefundStatus,
+    Refused,
+    Result,
+    Status,
+    brand_of,
+)
+
+PAYS: Final = SandboxMethod.Outcome.PAYS
+ASKS: Final = SandboxMethod.Outcome.ASKS
+ALWAYS_ASKS: Final = SandboxMethod.Outcome.ALWAYS_ASKS
+DECLINES: Final = SandboxMethod.Outcome.DECLINES
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxCard:
-    """A number, and what the sandbox answers to it."""
+    """A number, and what the sandbox answers to it: with a code, already when it is entered."""
 
     number: str
-    outcome: str
-    status: SandboxPayment.Status = SandboxPayment.Status.FAILED
+    told: str
+    outcome: SandboxMethod.Outcome = PAYS
     code: str = ""
+    country: str = "US"
 
     @property
     def spaced(self) -> str:
@@ -31,19 +48,18 @@ class SandboxCard:
 
 
 AMEX_DIGITS: Final = 15
-_PAID = SandboxPayment.Status.SUCCEEDED
-_ASKS = SandboxPayment.Status.REQUIRES_ACTION
 TEST_CARDS: Final = (
-    SandboxCard("4242424242424242", "Pays, Visa", _PAID),
-    SandboxCard("5555555555554444", "Pays, Mastercard", _PAID),
-    SandboxCard("378282246310005", "Pays, American Express", _PAID),
-    SandboxCard("4000002500003155", "Asks for confirmation", _ASKS),
-    SandboxCard("4000002760003184", "Asks for confirmation each time", _ASKS),
+    SandboxCard("4242424242424242", "Pays, Visa"),
+    SandboxCard("5555555555554444", "Pays, Mastercard"),
+    SandboxCard("378282246310005", "Pays, American Express"),
+    SandboxCard("4000002500003155", "Asks for confirmation, if somebody is there", ASKS),
+    SandboxCard("4000002760003184", "Asks for confirmation each time", ALWAYS_ASKS),
+    SandboxCard("4000000000000341", "Is taken, and declined when it is charged", DECLINES),
     SandboxCard("4000000000000002", "Declined", code="card_declined"),
     SandboxCard("4000000000009995", "Insufficient funds", code="insufficient_funds"),
     SandboxCard("4000000000000069", "Expired", code="expired_card"),
     SandboxCard("4000000000000127", "Wrong security code", code="incorrect_cvc"),
-    SandboxCard("4000003560000008", "Issued in India", code="card_country"),
+    SandboxCard("4000003560000008", "Issued in India", country="IN"),
 )
 _ANY_OTHER = SandboxCard("", "", code="not_a_test_card")
 
@@ -53,55 +69,121 @@ class Sandbox:
 
     name = "sandbox"
 
-    def charge(self, *, amount_cents: int, card: Card, idempotency_key: str) -> Result:
+    def customer(self, *, name: str, email: str, key: str) -> str:  # noqa: ARG002
+        return f"customer-{key}"
+
+    def tokenise(self, *, customer: str, card: Card) -> Method | Refused:
+        """Take a card in, as a real processor does in the browser. Its number is forgotten."""
         known = next((c for c in TEST_CARDS if c.number == card.number), _ANY_OTHER)
+        if known.code:
+            return Refused(known.code)
+        method = SandboxMethod.objects.create(
+            customer=customer,
+            outcome=known.outcome,
+            brand=brand_of(card.number),
+            last4=card.number[-4:],
+            exp_month=card.expiry_month,
+            exp_year=card.expiry_year,
+            country=known.country,
+        )
+        return Method(
+            reference=str(method.pk),
+            brand=method.brand,
+            last4=method.last4,
+            exp_month=method.exp_month,
+            exp_year=method.exp_year,
+            country=method.country,
+        )
+
+    def forget_method(self, *, reference: str) -> None:
+        methods = SandboxMethod.objects.filter(pk=reference, detached_at=None)
+        methods.update(detached_at=timezone.now())
+
+    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str:
+        card = SandboxMethod.objects.get(pk=method, customer=customer)
         payment, _ = SandboxPayment.objects.get_or_create(
-            idempotency_key=idempotency_key,
+            idempotency_key=key,
             defaults={
                 "amount_cents": amount_cents,
-                "status": known.status,
-                "code": known.code,
-                "card_brand": brand_of(card.number),
-                "card_last4": card.number[-4:],
+                "method": card,
+                "status": SandboxPayment.Status.PREPARED,
+                "card_brand": card.brand,
+                "card_last4": card.last4,
             },
         )
+        return str(payment.pk)
+
+    @transaction.atomic
+    def charge(self, *, reference: str, is_off_session: bool) -> Result:
+        payment = _locked(reference)
+        if payment.status != SandboxPayment.Status.PREPARED or payment.method is None:
+            return _result(payment)
+        outcome = payment.method.outcome
+        asks = outcome == ALWAYS_ASKS or (outcome == ASKS and not is_off_session)
+        if outcome == DECLINES or payment.method.detached_at:
+            return _decide(payment, SandboxPayment.Status.FAILED, "card_declined")
+        if asks and is_off_session:
+            return _decide(payment, SandboxPayment.Status.FAILED, "authentication_required")
+        if asks:
+            return _decide(payment, SandboxPayment.Status.REQUIRES_ACTION)
+        return _decide(payment, SandboxPayment.Status.SUCCEEDED)
+
+    @transaction.atomic
+    def answer(self, *, reference: str, approved: bool) -> Result:
+        """Tell what the card's holder answered to `requires_action`, as the bank's page would."""
+        payment = _locked(reference)
+        if payment.status != SandboxPayment.Status.REQUIRES_ACTION:
+            return _result(payment)
+        if approved:
+            return _decide(payment, SandboxPayment.Status.SUCCEEDED)
+        return _decide(payment, SandboxPayment.Status.FAILED, "authentication_failed")
+
+    def find(self, *, reference: str) -> Result:
+        return _result(SandboxPayment.objects.get(pk=reference))
+
+    @transaction.atomic
+    def cancel(self, *, reference: str) -> Result:
+        payment = _locked(reference)
+        if payment.status == SandboxPayment.Status.PREPARED:
+            return _decide(payment, SandboxPayment.Status.CANCELLED, "not_charged")
+        if payment.status == SandboxPayment.Status.REQUIRES_ACTION:
+            return _decide(payment, SandboxPayment.Status.CANCELLED, "authentication_failed")
         return _result(payment)
 
-    def confirm(self, *, reference: str, approved: bool) -> Result:
-        with transaction.atomic():
-            payment = SandboxPayment.objects.select_for_update().get(pk=reference)
-            if payment.status == SandboxPayment.Status.REQUIRES_ACTION:
-                if approved:
-                    payment.status = SandboxPayment.Status.SUCCEEDED
-                else:
-                    payment.status = SandboxPayment.Status.FAILED
-                    payment.code = "authentication_failed"
-                payment.save(update_fields=["status", "code"])
-        return _result(payment)
+    @transaction.atomic
+    def refund(self, *, payment: str, amount_cents: int, key: str) -> RefundResult:
+        if made := self.find_refund(payment=payment, key=key):
+            return made
+        paid = _locked(payment)
+        room = paid.amount_cents - paid.refunded_cents
+        if paid.status != SandboxPayment.Status.SUCCEEDED or amount_cents > room:
+            return RefundResult(RefundStatus.FAILED, "")
+        SandboxPayment.objects.filter(pk=paid.pk).update(
+            refunded_cents=F("refunded_cents") + amount_cents
+        )
+        refund = SandboxRefund.objects.create(
+            payment=paid, idempotency_key=key, amount_cents=amount_cents
+        )
+        return RefundResult(RefundStatus.SUCCEEDED, str(refund.pk))
 
-    def find(self, *, idempotency_key: str) -> Result | None:
-        payment = SandboxPayment.objects.filter(idempotency_key=idempotency_key).first()
-        return _result(payment) if payment else None
+    def find_refund(self, *, payment: str, key: str) -> RefundResult | None:
+        refund = SandboxRefund.objects.filter(payment__pk=payment, idempotency_key=key).first()
+        return RefundResult(RefundStatus.SUCCEEDED, str(refund.pk)) if refund else None
 
-    def cancel(self, *, idempotency_key: str) -> Result:
-        with transaction.atomic():
-            # An attempt that has yet to arrive will find this one in its place.
-            payment, _ = SandboxPayment.objects.select_for_update().get_or_create(
-                idempotency_key=idempotency_key,
-                defaults={
-                    "amount_cents": 0,
-                    "status": SandboxPayment.Status.CANCELLED,
-                    "code": "not_charged",
-                },
-            )
-            if payment.status == SandboxPayment.Status.REQUIRES_ACTION:
-                payment.status = SandboxPayment.Status.CANCELLED
-                payment.code = "authentication_failed"
-                payment.save(update_fields=["status", "code"])
-        return _result(payment)
+
+def _locked(reference: str) -> SandboxPayment:
+    payments = SandboxPayment.objects.select_related("method")
+    return payments.select_for_update(of=("self",)).get(pk=reference)
+
+
+def _decide(payment: SandboxPayment, status: SandboxPayment.Status, code: str = "") -> Result:
+    payment.status, payment.code = status, code
+    payment.save(update_fields=["status", "code"])
+    return _result(payment)
 
 
 _STATUSES: Final = {
+    SandboxPayment.Status.PREPARED: Status.UNCHARGED,
     SandboxPayment.Status.SUCCEEDED: Status.SUCCEEDED,
     SandboxPayment.Status.REQUIRES_ACTION: Status.REQUIRES_ACTION,
     SandboxPayment.Status.FAILED: Status.FAILED,
@@ -110,10 +192,5 @@ _STATUSES: Final = {
 
 
 def _result(payment: SandboxPayment) -> Result:
-    return Result(
-        status=_STATUSES[SandboxPayment.Status(payment.status)],
-        code=payment.code,
-        reference=str(payment.pk),
-        brand=payment.card_brand,
-        last4=payment.card_last4,
-    )
+    status = _STATUSES[SandboxPayment.Status(payment.status)]
+    return Result(status=status, reference=str(payment.pk), code=payment.code)

@@ -16,7 +16,7 @@ def bought_by(user: User) -> list[dict[str, Any]]:
             "team": purchase.team.name,
             "amount_cents": purchase.amount_cents,
             "status": purchase.get_status_display(),
-            "card": purchase.card,
+            "card": purchase.paid_with,
             "created_at": purchase.created_at,
             "completed_at": purchase.completed_at,
         }
