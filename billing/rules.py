@@ -87,6 +87,11 @@ def tax_cents(net_cents: int, percent: Decimal) -> int:
     return int((net_cents * percent / 100).quantize(Decimal(1), ROUND_HALF_UP))
 
 
+def share_of_tax(tax_cents: int, *, part_cents: int, of_cents: int) -> int:
+    """Say how much of a tax falls on a part of what it was for, half a cent up."""
+    return (2 * tax_cents * part_cents + of_cents) // (2 * of_cents)
+
+
 def usd(ticks: int) -> str:
     """Write an amount: to the cent from a dollar on, below with the digits that it needs.
 

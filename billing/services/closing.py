@@ -1,6 +1,6 @@
 """The end of a team's account: what has to be paid first, and what is forfeited with it."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
 
@@ -9,20 +9,23 @@ from accounts.consequences import Consequence, refuse_blocked
 from accounts.models import Team
 from audit import services as audit
 from billing.models import (
+    BillingAccount,
     BillingCycle,
     CreditGrant,
     Hold,
     Invoice,
     LedgerEntry,
     Purchase,
+    Refund,
 )
-from billing.rules import TICKS_PER_CENT, usd
+from billing.rules import TICKS_PER_CENT, cents_from_ticks, cycle_of, month_after, usd
 from billing.services.accounts import lock_account
+from billing.services.months import LEAST_CENTS
 
 
 def closing(team: Team, *, now: datetime) -> list[Consequence]:
     """Say what must be paid before the team can end, and what it loses when it does."""
-    told = [*_debts(team), *_undecided(team)]
+    told = [*_debts(team), *_undecided(team), *_awaited(team)]
     if lost := _usable_ticks(team, now):
         told.append(Consequence(f"{usd(lost)} of credits are forfeited. They are not paid back."))
     if running := Hold.of(team).filter(state=Hold.State.LIVE).count():
@@ -48,28 +51,49 @@ def _debts(team: Team) -> list[Consequence]:
         )
         for invoice in invoices
     ]
-    invoiced = Invoice.of(team).filter(month__isnull=False).values("month")
-    cycles = BillingCycle.of(team).filter(accrued_ticks__gt=0).exclude(month__in=invoiced)
-    told += [
-        Consequence(
-            f"{usd(cycle.accrued_ticks)} of usage in {cycle.month:%B %Y} is still to be invoiced "
-            "and paid.",
-            blocks=True,
-        )
-        for cycle in cycles.order_by("month")
-    ]
+    if uninvoiced := _uninvoiced_ticks(team):
+        told.append(_of_uninvoiced(uninvoiced))
     return told
+
+
+def _uninvoiced_ticks(team: Team) -> int:
+    return sum(BillingCycle.of(team).filter(invoice=None).values_list("accrued_ticks", flat=True))
+
+
+def _of_uninvoiced(ticks: int) -> Consequence:
+    if cents_from_ticks(ticks) < LEAST_CENTS:
+        return Consequence(f"{usd(ticks)} of usage is too little to be invoiced and is waived.")
+    return Consequence(
+        f"{usd(ticks)} of usage is still to be invoiced and paid. Have it invoiced now, under "
+        "Invoices, and pay it.",
+        blocks=True,
+    )
 
 
 def _undecided(team: Team) -> list[Consequence]:
     purchases = Purchase.of(team).filter(status__in=Purchase.UNDECIDED).order_by("pk")
-    return [
+    told = [
         Consequence(
             f"A purchase of {usd(purchase.amount_cents * TICKS_PER_CENT)} is not decided yet. "
             "Finish it, or wait until it is.",
             blocks=True,
         )
         for purchase in purchases
+    ]
+    if Refund.of(team).filter(status=Refund.Status.PENDING).exists():
+        told.append(Consequence("A refund is on its way. Wait until it has arrived.", blocks=True))
+    return told
+
+
+def _awaited(team: Team) -> list[Consequence]:
+    """Say which bank transfers will find nobody."""
+    transfers = Purchase.of(team).filter(kind=Purchase.Kind.TRANSFER, status__in=Purchase.PAYABLE)
+    return [
+        Consequence(
+            f"The bank transfer {purchase.transfer_reference} over "
+            f"{usd(purchase.total_cents * TICKS_PER_CENT)} is no longer waited for. Do not send it."
+        )
+        for purchase in transfers.order_by("pk")
     ]
 
 
@@ -94,6 +118,7 @@ def close_account(*, team: Team, actor: Actor, now: datetime) -> None:
     Purchase.of(team).filter(status__in=Purchase.PAYABLE).update(status=Purchase.Status.EXPIRED)
     Hold.of(team).filter(state=Hold.State.LIVE).update(state=Hold.State.EXPIRED, ended_at=now)
     forfeited = _forfeit(team, now)
+    _close_months(team, account, now)
     before = {
         "credits_ticks": forfeited,
         "spending_limit_ticks": account.spending_limit_ticks,
@@ -112,6 +137,13 @@ def close_account(*, team: Team, actor: Actor, now: datetime) -> None:
         after={"credits_ticks": 0, "spending_limit_ticks": 0},
         now=now,
     )
+
+
+def _close_months(team: Team, account: BillingAccount, now: datetime) -> None:
+    """Leave no month open: what is not invoiced by now is too little, and is waived."""
+    BillingCycle.of(team).filter(closed_at=None).update(closed_at=now)
+    account.open_month = max(month_after(cycle_of(now)), account.open_month or date.min)
+    account.save(update_fields=["open_month"])
 
 
 def _forfeit(team: Team, now: datetime) -> int:

@@ -17,7 +17,7 @@ from billing.services.tiers import enter_payment
 
 # How many days after its issue an invoice is tried again; the first try is at issue.
 RETRY_DAYS: Final = (1, 3, 5, 7)
-NO_METHOD: Final = "no_method"
+NOT_CHARGED: Final = "not_charged"
 _NO_METHOD_TEXT: Final = "The team has no payment method on file. Add one, or pay the invoice."
 
 
@@ -47,7 +47,14 @@ def failed(*, invoice: Invoice, payment: Payment, now: datetime) -> None:
     reason = payments.reason(payment.failure_code)
     tried = f"Could not pay invoice {_named(invoice)}: {reason}"
     _audit(invoice, payment, tried, outcome="failed", now=now)
-    if payment.is_off_session:
+    if not payment.is_off_session:
+        return
+    if payment.failure_code == NOT_CHARGED:
+        # The processor was never asked: that is nobody's failure but ours, so this was no try.
+        Receivable.of(invoice.team).filter(invoice=invoice, next_try_at__isnull=False).update(
+            next_try_at=now
+        )
+    else:
         missed(invoice=invoice, method=payment.method, reason=reason, now=now)
 
 

@@ -16,6 +16,7 @@ from audit import services as audit
 from billing.models import CreditGrant, Hold, LedgerEntry
 from billing.rules import usd
 from billing.services.accounts import lock_account
+from billing.services.refunds import awaited_grants
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +178,8 @@ def _expire_of(team: Team, now: datetime) -> int:
     over = CreditGrant.of(team).filter(expires_at__lte=now, remaining_ticks__gt=0)
     if oldest_hold:
         over = over.filter(expires_at__lte=oldest_hold)
+    # And one of which a part is on its way back waits until that has arrived, or has not.
+    over = over.exclude(idempotency_key__in=awaited_grants(team))
     grants = list(over)
     LedgerEntry.across_teams.bulk_create(
         LedgerEntry(

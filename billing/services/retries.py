@@ -1,0 +1,75 @@
+"""Collecting what is due by itself: each invoice's next try, once."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+
+from accounts.actors import SYSTEM
+from billing.models import Payment, PaymentMethod, Receivable
+from billing.services import dunning
+from billing.services.accounts import lock_account
+from billing.services.collecting import collect
+from billing.services.methods import default_method
+
+logger = logging.getLogger(__name__)
+
+# For so long a try belongs to who has begun it. One that a crash has cut off before its payment
+# was written is made again after that; one that was written is left to whoever reconciles it.
+LEASE: Final = timedelta(hours=1)
+
+
+class CollectingError(Exception):
+    """Some invoices could not be tried; the log says which and why."""
+
+    def __init__(self, invoices: int) -> None:
+        noun = "invoice" if invoices == 1 else "invoices"
+        super().__init__(f"{invoices} {noun} could not be collected.")
+
+
+def collect_due(*, now: datetime) -> None:
+    """Try the default method of each team whose invoice is due, outside any transaction.
+
+    One that cannot be tried does not keep the rest waiting; that is raised at the end.
+    """
+    due = Receivable.across_teams.filter(next_try_at__lte=now)
+    failures = []
+    for receivable in due.select_related("invoice__team").order_by("next_try_at", "pk"):
+        try:
+            method = _begin(receivable, now)
+            if method:
+                collect(
+                    target=receivable.invoice,
+                    method=method,
+                    actor=SYSTEM,
+                    now=now,
+                    is_off_session=True,
+                )
+        except Exception as error:
+            logger.exception("Invoice %s could not be collected", receivable.invoice_id)
+            failures.append(error)
+    if failures:
+        raise CollectingError(len(failures)) from failures[0]
+
+
+@transaction.atomic(durable=True)
+def _begin(seen: Receivable, now: datetime) -> PaymentMethod | None:
+    """Take the try, if nobody has, and say what to charge.
+
+    Not while another payment of the invoice may still turn out well.
+    """
+    invoice = seen.invoice
+    lock_account(invoice.team)
+    receivable = Receivable.of(invoice.team).select_for_update().get(pk=seen.pk)
+    if receivable.next_try_at != seen.next_try_at:
+        return None
+    if Payment.of(invoice.team).filter(invoice=invoice, decided_at=None).exists():
+        return None
+    method = default_method(invoice.team)
+    if method is None:
+        dunning.missed(invoice=invoice, method=None, now=now)
+        return None
+    receivable.next_try_at = now + LEASE
+    receivable.save(update_fields=["next_try_at"])
+    return method
