@@ -5,7 +5,7 @@ from django.urls import path
 from billing.views.checkout import checkout, confirm
 from billing.views.credits import buy, credits_page
 from billing.views.details import details_page, save_details
-from billing.views.invoices import invoice, invoices
+from billing.views.invoices import invoice, invoice_csv, invoice_pdf, invoices, preview
 from billing.views.ledger import ledger, ledger_csv
 from billing.views.limits import alerts, spending_limit
 from billing.views.promos import redeem
@@ -24,5 +24,8 @@ urlpatterns = [
     path("ledger/", ledger, name="ledger"),
     path("ledger/movements.csv", ledger_csv, name="ledger_csv"),
     path("invoices/", invoices, name="invoices"),
+    path("invoices/preview/", preview, name="invoice_preview"),
     path("invoices/<uuid:invoice_id>/", invoice, name="invoice"),
+    path("invoices/<uuid:invoice_id>/items.csv", invoice_csv, name="invoice_csv"),
+    path("invoices/<uuid:invoice_id>/document.pdf", invoice_pdf, name="invoice_pdf"),
 ]

@@ -114,6 +114,12 @@ class Invoice(TeamOwned):
         return receivable is None or receivable.paid_at is None
 
     @property
+    def settled_with(self) -> str:
+        """What it was paid with, or back to: "Visa ending 4242"."""
+        receivable = getattr(self, "receivable", None)
+        return receivable.paid_with if receivable else self.paid_with
+
+    @property
     def standing(self) -> str:
         """What has become of it, in a word."""
         if self.kind == self.Kind.CREDIT:

@@ -40,7 +40,7 @@ from billing.services.details import (
     forget_details,
     save_details,
 )
-from billing.services.exports import ledger_csv
+from billing.services.exports import invoice_csv, ledger_csv
 from billing.services.grants import (
     GrantStanding,
     IdempotencyConflictError,
@@ -75,9 +75,15 @@ from billing.services.methods import (
     set_default_method,
     usable_method,
 )
+from billing.services.months import LEAST_CENTS, MonthsError, close_now
+from billing.services.months import Preview as MonthPreview
+from billing.services.months import close_all as close_months
+from billing.services.months import preview as preview_month
 from billing.services.notices import send_notices
 from billing.services.outlook import Outlook, outlook
+from billing.services.pdf import pdf
 from billing.services.people import bought_by, forget_buyer
+from billing.services.printing import Printed, printed, printed_draft
 from billing.services.promos import (
     PromoCodeError,
     PromoTerms,
@@ -94,6 +100,16 @@ from billing.services.purchases import (
     PurchaseNotPayableError,
     begin,
 )
+from billing.services.refunds import (
+    Refundable,
+    RefundError,
+    reconcile_refund,
+    reconcile_refunds,
+    refund,
+    refundable,
+    settle_transfer_refund,
+)
+from billing.services.retries import CollectingError, collect_due
 from billing.services.tax_ids import TaxNumberError, tax_id_types
 from billing.services.tiers import NoSuchTierError, TierStanding, set_least_tier, tier
 from billing.services.topup_rules import (
@@ -123,6 +139,7 @@ GrantKind = CreditGrant.Kind
 
 __all__ = [
     "HIGHEST_TIER",
+    "LEAST_CENTS",
     "MOST_TOP_UPS_A_DAY",
     "TICKS_PER_USD",
     "AlertPercentsError",
@@ -131,6 +148,7 @@ __all__ = [
     "Books",
     "Card",
     "Ceiling",
+    "CollectingError",
     "Details",
     "DetailsChangedError",
     "Difference",
@@ -144,16 +162,21 @@ __all__ = [
     "Line",
     "MethodGoneError",
     "MethodRefusedError",
+    "MonthPreview",
+    "MonthsError",
     "Movement",
     "NoSuchTierError",
     "Outlook",
     "Prices",
+    "Printed",
     "ProcessorUnavailableError",
     "PromoCodeError",
     "PromoTerms",
     "PurchaseAmountError",
     "PurchaseExpiredError",
     "PurchaseNotPayableError",
+    "RefundError",
+    "Refundable",
     "Refusal",
     "Settled",
     "Settlement",
@@ -177,8 +200,11 @@ __all__ = [
     "bought_by",
     "cancel_transfer",
     "close_account",
+    "close_months",
+    "close_now",
     "closing",
     "collect",
+    "collect_due",
     "completion_price_ticks",
     "confirm",
     "countries",
@@ -197,6 +223,7 @@ __all__ = [
     "forget_redeemer",
     "forget_removed_methods",
     "grant",
+    "invoice_csv",
     "ledger_csv",
     "ledger_page",
     "ledger_size",
@@ -209,14 +236,22 @@ __all__ = [
     "offers_transfers",
     "outlook",
     "pay",
+    "pdf",
     "pending_transfers",
+    "preview_month",
+    "printed",
+    "printed_draft",
     "prompt_bound_ticks",
     "recent_entries",
     "reconcile",
     "reconcile_all",
     "reconcile_payment",
+    "reconcile_refund",
+    "reconcile_refunds",
     "redeem",
     "redeemed_by",
+    "refund",
+    "refundable",
     "release",
     "remove_method",
     "renew",
@@ -232,6 +267,7 @@ __all__ = [
     "set_spending_limit",
     "set_top_up",
     "settle",
+    "settle_transfer_refund",
     "snapshot",
     "standings",
     "sweep",

@@ -52,12 +52,13 @@ def typeset(
     standard: Literal["a-2b"] | None = None,
 ) -> list[bytes]:
     """Set one PDF, or one picture per page, that says it was made at a moment."""
-    families = [*FAMILIES, *(name for name in _fonts().families() if name not in FAMILIES)]
+    fonts = _fonts(settings.DOCUMENT_FONTS)
+    families = [*FAMILIES, *(name for name in fonts.families() if name not in FAMILIES)]
     words = asdict(page)
     rows = _breakable(words.pop("rows"), _LONG_IN_ROW)
     data = {"fonts": families, "rows": rows, **_breakable(words, _LONG)}
     # One for each: a compiler cannot be shared by threads. To make it costs next to nothing.
-    made = typst.Compiler(root=FOLDER, font_paths=_fonts()).compile(
+    made = typst.Compiler(root=FOLDER, font_paths=fonts).compile(
         input=FOLDER / "document.typ",
         format=form,
         sys_inputs={"data": json.dumps(data)},
@@ -68,11 +69,9 @@ def typeset(
 
 
 @lru_cache(maxsize=1)
-def _fonts() -> typst.Fonts:
-    folders = [
-        str(FOLDER / "fonts"),
-        *([settings.DOCUMENT_FONTS] if settings.DOCUMENT_FONTS else []),
-    ]
+def _fonts(more: str) -> typst.Fonts:
+    """Read the typefaces once: our own, and those of a folder that the operator names."""
+    folders = [str(FOLDER / "fonts"), *([more] if more else [])]
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
 
 
