@@ -10,6 +10,7 @@ from accounts.consequences import Consequence
 from accounts.models import Team, User
 from accounts.services import KnownAs
 from accounts.signals import (
+    account_closed,
     account_closing,
     person_erased,
     personal_data_asked,
@@ -27,6 +28,12 @@ def tell_what_is_owed_and_lost(*, team: Team, now: datetime, **_: Any) -> list[C
 @receiver(team_closed)
 def close_account(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
     billing.close_account(team=team, actor=actor, now=now)
+
+
+@receiver([team_closed, account_closed])
+def buy_nothing_more(*, team: Team, actor: Actor, now: datetime, **_: Any) -> None:
+    """Nobody is there who could see what is charged: for 30 days, or for ever."""
+    billing.switch_off_top_up(team=team, actor=actor, now=now)
 
 
 @receiver(team_closed)

@@ -23,8 +23,36 @@ def send_notices(timestamp: int) -> None:  # noqa: ARG001
 @app.periodic(cron="*/5 * * * *")
 @app.task(queueing_lock="reconcile_purchases")
 def reconcile_purchases(timestamp: int) -> None:  # noqa: ARG001
-    """Find out what became of purchases whose outcome we do not know."""
+    """Find out what became of payments whose outcome we do not know, and have cards forgotten."""
     billing.reconcile_all(now=timezone.now())
+    billing.forget_removed_methods(now=timezone.now())
+
+
+@app.task
+def handle_events() -> None:
+    """Look at what a processor has just told us."""
+    billing.handle_events(now=timezone.now())
+
+
+@app.periodic(cron="*/15 * * * *")
+@app.task(queueing_lock="read_events")
+def read_events(timestamp: int) -> None:  # noqa: ARG001
+    """Look for what a processor told us and we did not hear."""
+    billing.read_events(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="top_up")
+def top_up(timestamp: int) -> None:  # noqa: ARG001
+    """Buy credits for teams whose rule says so, and whose prepaid ones run low."""
+    billing.run_top_ups(now=timezone.now())
+
+
+@app.periodic(cron="10 * * * *")
+@app.task(queueing_lock="run_transfers")
+def run_transfers(timestamp: int) -> None:  # noqa: ARG001
+    """End bank transfers that lapsed, and let those of the sandbox arrive."""
+    billing.run_transfers(now=timezone.now())
 
 
 @app.periodic(cron="0 * * * *")

@@ -30,8 +30,8 @@ def forget_buyer(*, user: User, team: Team, known: KnownAs) -> None:
     Amounts, dates and the purchase itself stay, and so do invoices as they were issued: the law
     has them kept.
     """
-    bought = Purchase.across_teams.filter(buyer=user).select_related("team")
-    for purchase in bought.order_by("pk"):
+    bought = Purchase.across_teams.filter(buyer=user).exclude(kind=Purchase.Kind.AUTO)
+    for purchase in bought.select_related("team").order_by("pk"):
         grants = CreditGrant.of(purchase.team).filter(idempotency_key=purchase.grant_key)
         grants.update(label=f"Bought by {user.pseudonym}")
     words = [word.lower() for word in (*known.names, *known.addresses)]

@@ -19,6 +19,7 @@ from billing.rules import TICKS_PER_CENT, months_later, tax_cents, usd
 from billing.services.documents import issue_receipt
 from billing.services.grants import IdempotencyConflictError, enter_grant
 from billing.services.tiers import enter_payment
+from billing.services.topup_rules import stop_top_up, warn_of_top_ups
 
 # How long a purchase can be paid after it was begun.
 LIFETIME: Final = timedelta(hours=24)
@@ -120,12 +121,14 @@ def wait_for_action(*, purchase: Purchase) -> None:
 
 
 def failed(*, purchase: Purchase, code: str, actor: Actor, now: datetime) -> None:
-    """Let another card be tried, in the caller's transaction."""
+    """Let another card be tried, in the caller's transaction. Nothing more is bought by itself."""
     purchase = locked(purchase)
     purchase.status, purchase.failure_code = Purchase.Status.FAILED, code
     purchase.save(update_fields=["status", "failure_code"])
     tried = f"Could not buy {what(purchase)}: {payments.reason(code)}"
     record(purchase, actor, "BuyCredits", tried, outcome="failed", now=now)
+    if purchase.kind == Purchase.Kind.AUTO:
+        stop_top_up(team=purchase.team, code=code, now=now)
 
 
 def deliver(*, purchase: Purchase, paid_with: str, actor: Actor, now: datetime) -> Purchase:
@@ -140,6 +143,7 @@ def deliver(*, purchase: Purchase, paid_with: str, actor: Actor, now: datetime) 
     purchase.status, purchase.completed_at = Purchase.Status.SUCCEEDED, now
     purchase.paid_with, purchase.failure_code = paid_with, ""
     purchase.save(update_fields=["status", "completed_at", "paid_with", "failure_code"])
+    is_auto = purchase.kind == Purchase.Kind.AUTO
     months = settings.PREPAID_EXPIRY_MONTHS
     paid_ticks = purchase.amount_cents * TICKS_PER_CENT
     enter_payment(team=purchase.team, amount_ticks=paid_ticks)
@@ -147,13 +151,15 @@ def deliver(*, purchase: Purchase, paid_with: str, actor: Actor, now: datetime) 
         team=purchase.team,
         kind=CreditGrant.Kind.PREPAID,
         amount_ticks=paid_ticks,
-        label=f"Bought by {purchase.buyer.display_name}"[:120],
+        label="Auto top-up" if is_auto else f"Bought by {purchase.buyer.display_name}"[:120],
         idempotency_key=purchase.grant_key,
         expires_at=months_later(now, months) if months else None,
         now=now,
     )
     record(purchase, actor, "BuyCredits", f"Bought {what(purchase)}", now=now)
     issue_receipt(purchase=purchase, paid_with=paid_with, now=now)
+    if is_auto:
+        warn_of_top_ups(team=purchase.team, now=now)
     return purchase
 
 

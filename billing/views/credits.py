@@ -1,17 +1,19 @@
 """The page of credits: what there is, buying more, and the spending limit."""
 
 from typing import Final
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing import services as billing
-from billing.forms import AlertsForm, BuyForm, PromoForm, SpendingLimitForm
+from billing.forms import AlertsForm, BuyForm, PromoForm, SpendingLimitForm, TopUpForm
 from billing.models import Purchase
 from billing.rules import TICKS_PER_USD
 
@@ -33,11 +35,12 @@ def credits_page(request: TeamRequest) -> HttpResponse:
 @team_view(Permission.BILLING_WRITE, operation="BeginPurchase")
 @require_POST
 def buy(request: TeamRequest) -> HttpResponse:
-    """Begin a purchase and lead to its checkout. No money moves here."""
-    form = BuyForm(request.POST)
+    """Begin a purchase and lead to where it is paid. No money moves here."""
+    form = BuyForm(request.POST, methods=billing.methods_on_file(request.team))
     if form.is_valid():
+        begin = billing.begin_transfer if form.is_transfer else billing.begin
         try:
-            purchase = billing.begin(
+            purchase = begin(
                 team=request.team,
                 actor=request.actor,
                 amount_cents=form.cents,
@@ -46,10 +49,10 @@ def buy(request: TeamRequest) -> HttpResponse:
             )
         except billing.PurchaseAmountError as error:
             form.add_error("amount", str(error))
-        except billing.IdempotencyConflictError as error:
+        except (billing.IdempotencyConflictError, billing.TransferError) as error:
             form.add_error(None, str(error))
         else:
-            return to_checkout(purchase)
+            return to_checkout(purchase, method=form.method_id)
     return render_credits(request, buy_form=form)
 
 
@@ -57,6 +60,7 @@ def render_credits(
     request: TeamRequest,
     *,
     buy_form: BuyForm | None = None,
+    top_up_form: TopUpForm | None = None,
     limit_form: SpendingLimitForm | None = None,
     alerts_form: AlertsForm | None = None,
     promo_form: PromoForm | None = None,
@@ -66,6 +70,8 @@ def render_credits(
     billing.reconcile_all(team=request.team, at_most=RECONCILED_IN_PASSING, now=now)
     standing = billing.balance(request.team, now=now)
     grants = billing.standings(request.team, now=now)
+    methods = billing.methods_on_file(request.team)
+    top_up = billing.top_up(request.team, now=now)
     context = {
         "balance": standing,
         "shares": _shares(standing),
@@ -75,7 +81,15 @@ def render_credits(
         "outlook": billing.outlook(request.team, standing, grants, now=now),
         "entries": billing.recent_entries(request.team, limit=RECENT_ENTRIES),
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,
-        "buy_form": buy_form or BuyForm(),
+        "transfers": billing.pending_transfers(request.team, now=now),
+        "top_up": top_up,
+        "offers_top_up": billing.offers_top_up(),
+        "most_top_ups": billing.MOST_TOP_UPS_A_DAY,
+        "default_method": next((method for method in methods if method.is_default), None),
+        "tax_name": settings.TAX_NAME,
+        "tax_percent": f"{settings.TAX_PERCENT.normalize():f}" if settings.TAX_PERCENT else "",
+        "buy_form": buy_form or BuyForm(methods=methods),
+        "top_up_form": top_up_form or TopUpForm(top_up=top_up),
         "limit_form": limit_form or SpendingLimitForm(standing=standing),
         "alerts_form": alerts_form or AlertsForm(percents=standing.alert_percents),
         "promo_form": promo_form or PromoForm(),
@@ -101,8 +115,10 @@ def _shares(standing: billing.Balance) -> dict[str, float]:
     }
 
 
-def to_checkout(purchase: Purchase) -> HttpResponseRedirect:
-    return redirect("billing:checkout", purchase.team_id, purchase.pk)
+def to_checkout(purchase: Purchase, *, method: str = "") -> HttpResponseRedirect:
+    """Lead to where a purchase is paid, with a card on file chosen already if one is named."""
+    path = reverse("billing:checkout", args=[purchase.team_id, purchase.pk])
+    return redirect(f"{path}?{urlencode({'method': method})}" if method else path)
 
 
 def to_credits(request: TeamRequest) -> HttpResponseRedirect:
