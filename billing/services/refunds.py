@@ -75,7 +75,7 @@ def refund(*, purchase: Purchase, actor: Actor, reason: str, now: datetime) -> R
 
     Called outside a transaction. One whose answer is lost is reconciled. Raises RefundError.
     """
-    begun = _begin(purchase, actor, reason, now)
+    begun = begin_refund(purchase=purchase, actor=actor, reason=reason, now=now)
     return reconcile_refund(refund=begun, now=now)
 
 
@@ -84,20 +84,23 @@ def reconcile_refund(*, refund: Refund, now: datetime) -> Refund:
 
     What came by bank transfer goes back by one; staff say when it has.
     """
-    payment = _payment(refund)
+    payment = payment_of(refund)
     if refund.status != Refund.Status.PENDING or payment is None:
         return refund
-    processor = payments.named(payment.method.processor)
-    key = _key(refund)
     try:
-        result = processor.find_refund(payment=payment.reference, key=key)
-        if result is None:
-            cents = refund.amount_cents + refund.tax_cents
-            result = processor.refund(payment=payment.reference, amount_cents=cents, key=key)
+        result = ask_processor(refund, payment)
     except payments.ProcessorUnavailableError:
         logger.warning("Refund %s is still to be made: the processor does not answer", refund.pk)
         return refund
     return _book(refund, result, now=now)
+
+
+def ask_processor(refund: Refund, payment: Payment) -> RefundResult:
+    """Find the refund at the processor, or make it; with the same key it is made once."""
+    processor, key = payments.named(payment.method.processor), _key(refund)
+    found = processor.find_refund(payment=payment.reference, key=key)
+    cents = refund.amount_cents + refund.tax_cents
+    return found or processor.refund(payment=payment.reference, amount_cents=cents, key=key)
 
 
 def reconcile_refunds(*, now: datetime) -> None:
@@ -112,14 +115,14 @@ def reconcile_refunds(*, now: datetime) -> None:
 
 def settle_transfer_refund(*, refund: Refund, is_paid: bool, now: datetime) -> Refund:
     """Book that staff paid a bank transfer back, or that its bank did not take it."""
-    if _payment(refund):
+    if payment_of(refund):
         raise RefundError("The processor says how this refund ends.")
     status = RefundStatus.SUCCEEDED if is_paid else RefundStatus.FAILED
     return _book(refund, RefundResult(status, ""), now=now)
 
 
 @transaction.atomic(durable=True)
-def _begin(purchase: Purchase, actor: Actor, reason: str, now: datetime) -> Refund:
+def begin_refund(*, purchase: Purchase, actor: Actor, reason: str, now: datetime) -> Refund:
     """Take the credits off the books, and commit that before any money can move."""
     if actor.user is None:
         raise TypeError("Only a person can refund a purchase.")
@@ -198,7 +201,7 @@ def _locked(purchase: Purchase) -> Purchase:
     return rows.select_for_update(of=("self",)).get(pk=purchase.pk)
 
 
-def _payment(refund: Refund) -> Payment | None:
+def payment_of(refund: Refund) -> Payment | None:
     """Find what a processor took for the purchase; None for a bank transfer."""
     paid = Payment.of(refund.team).filter(
         purchase=refund.purchase_id, status=Payment.Status.SUCCEEDED

@@ -1,4 +1,4 @@
-"""Teams that spend: requests held and settled through the services, months closed, cards on file."""
+"""Teams that spend and pay: requests held and settled, cards put on file, credits bought."""
 
 from datetime import datetime, timedelta
 
