@@ -303,6 +303,8 @@ ACCOUNT_RATE_LIMITS = {"confirm_email_of_account": "1/3m/key", "confirm_email": 
 ACCOUNT_RATE_LIMITS |= {"reset_password": "20/m/ip,200/d/ip,5/m/key,20/d/key"}
 # So many guesses at promo codes.
 ACCOUNT_RATE_LIMITS |= {"redeem_code": "10/5m/user,50/d/user,30/5m/ip,200/d/ip"}
+# So many cards entered: whoever tries stolen ones does not try them here.
+ACCOUNT_RATE_LIMITS |= {"enter_card": "20/5m/user,100/d/user"}
 ACCOUNT_CHANGE_EMAIL = True  # An account has one address, and at most one that it changes to.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

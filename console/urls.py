@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from api_keys import api as key_reports
+from billing.views import webhook
 from console import health, help, mailbox, views  # noqa: A004 -- it is what the module is
 
 team_urls: list[URLPattern | URLResolver] = [
@@ -28,6 +29,7 @@ urlpatterns = [
     path("help/api-keys/", help.keys, name="help_api_keys"),
     path("help/billing/", help.billing, name="help_billing"),
     path("api/secret-scanning/github", key_reports.github, name="github_reports"),
+    path("api/payments/stripe", webhook.stripe, name="stripe_events"),
     path("account/theme/", views.theme, name="theme"),
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),

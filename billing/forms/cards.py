@@ -1,12 +1,18 @@
-"""A card, as the built-in processor takes it."""
+"""Which card pays: one that is typed for the sandbox, one from Stripe's fields, one on file."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from django import forms
 
+from billing.models import PaymentMethod
 from billing.payments import AMEX, Card, brand_of, passes_luhn
+
+# No field of ours takes these in Stripe mode.
+CARD_FIELDS: Final = ("number", "expiry", "cvc")
 
 
 class UnrepeatedInput(forms.TextInput):
@@ -77,3 +83,47 @@ class CardForm(forms.Form):
             expiry_year=year,
             cvc=self.cleaned_data["cvc"],
         )
+
+
+class SetupForm(forms.Form):
+    """A card that was entered at Stripe's fields. All that comes here is what Stripe calls that."""
+
+    setup = forms.RegexField(
+        r"^seti_[A-Za-z0-9_]{1,100}$",
+        widget=forms.HiddenInput(attrs={"autocomplete": "off"}),
+        error_messages={
+            "required": "The card was not entered to the end. Enter it again.",
+            "invalid": "The card was not entered to the end. Enter it again.",
+        },
+    )
+
+    @property
+    def reference(self) -> str:
+        return str(self.cleaned_data["setup"])
+
+
+class MethodForm(forms.Form):
+    """One of the cards on file."""
+
+    method = forms.ChoiceField(
+        label="Payment method",
+        widget=forms.RadioSelect,
+        error_messages={
+            "required": "Choose a payment method.",
+            "invalid_choice": "This payment method is not on file any more. Choose another one.",
+        },
+    )
+
+    def __init__(self, *args: Any, methods: Iterable[PaymentMethod], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["method"].choices = [  # type: ignore[attr-defined]
+            (
+                str(method.pk),
+                f"{method}, expires {method.exp_month:02} / {method.exp_year % 100:02}",
+            )
+            for method in methods
+        ]
+
+    @property
+    def method_id(self) -> UUID:
+        return UUID(self.cleaned_data["method"])

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
@@ -91,7 +92,21 @@ class PaymentMethod(TeamOwned):
         ]
 
     def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
         return f"{self.brand} ending {self.last4}"
+
+    @property
+    def expiry(self) -> str:
+        """As it is printed on a card."""
+        return f"{self.exp_month:02} / {self.exp_year % 100:02}"
+
+    @property
+    def has_expired(self) -> bool:
+        today = timezone.now().date()
+        return (self.exp_year, self.exp_month) < (today.year, today.month)
 
 
 class Payment(TeamOwned):

@@ -7,7 +7,9 @@ from django.conf import settings
 
 from billing.payments.base import (
     AMEX,
+    BadSignatureError,
     Card,
+    Event,
     Method,
     Processor,
     ProcessorUnavailableError,
@@ -52,7 +54,9 @@ __all__ = [
     "AMEX",
     "SANDBOX",
     "TEST_CARDS",
+    "BadSignatureError",
     "Card",
+    "Event",
     "Method",
     "Processor",
     "ProcessorUnavailableError",

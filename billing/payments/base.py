@@ -111,6 +111,19 @@ class Setup:
     client_secret: str = field(repr=False)
 
 
+class BadSignatureError(Exception):
+    """A message was not sent by the processor, or not now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a processor says has happened. What it says of it is not kept: we ask."""
+
+    id: str
+    kind: str
+    reference: str
+
+
 class Processor(Protocol):
     """Takes money. Every method may raise ProcessorUnavailableError.
 

@@ -7,7 +7,6 @@ forgets after a day; they are sent all the same.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Final
@@ -17,6 +16,8 @@ from django.conf import settings
 
 from billing.payments.base import (
     REASONS,
+    BadSignatureError,
+    Event,
     Method,
     ProcessorUnavailableError,
     RefundResult,
@@ -57,19 +58,6 @@ _BRANDS: Final = {
     "unionpay": "UnionPay",
     "visa": "Visa",
 }
-
-
-class BadSignatureError(Exception):
-    """A webhook was not sent by Stripe, or not now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that Stripe says has happened. What it says of it is not kept: we ask."""
-
-    id: str
-    kind: str
-    reference: str
 
 
 @cache

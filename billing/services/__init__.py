@@ -1,7 +1,7 @@
 """Everything that can be asked of billing. Other apps import this and nothing below it."""
 
 from billing.models import CreditGrant
-from billing.payments import Card, ProcessorUnavailableError
+from billing.payments import BadSignatureError, Card, ProcessorUnavailableError
 from billing.rules import (
     HIGHEST_TIER,
     TICKS_PER_USD,
@@ -134,6 +134,7 @@ from billing.services.transfers import (
     transfer_account,
     transfer_arrived,
 )
+from billing.services.webhooks import handle_events, read_events, receive_event
 
 GrantKind = CreditGrant.Kind
 
@@ -143,6 +144,7 @@ __all__ = [
     "MOST_TOP_UPS_A_DAY",
     "TICKS_PER_USD",
     "AlertPercentsError",
+    "BadSignatureError",
     "Balance",
     "BillingItem",
     "Books",
@@ -223,6 +225,7 @@ __all__ = [
     "forget_redeemer",
     "forget_removed_methods",
     "grant",
+    "handle_events",
     "invoice_csv",
     "ledger_csv",
     "ledger_page",
@@ -242,6 +245,8 @@ __all__ = [
     "printed",
     "printed_draft",
     "prompt_bound_ticks",
+    "read_events",
+    "receive_event",
     "recent_entries",
     "reconcile",
     "reconcile_all",

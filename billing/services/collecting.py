@@ -81,11 +81,22 @@ def collect(
 
 
 def answer_bank(*, payment: Payment, actor: Actor, approved: bool, now: datetime) -> Payment:
-    """Tell the sandbox what the card's holder says to its question, and book the outcome."""
+    """Pass on what the card's holder says to the bank's question, and book the outcome.
+
+    At Stripe only a no is passed on: who says yes says so to the bank itself, in the browser.
+
+    Raises ProcessorUnavailableError.
+    """
     payment = _fresh(payment)
     if payment.status != Payment.Status.REQUIRES_ACTION:
         return payment
-    result = payments.SANDBOX.answer(reference=payment.reference, approved=approved)
+    reference, processor = payment.reference, payments.named(payment.method.processor)
+    if processor is payments.SANDBOX:
+        result = payments.SANDBOX.answer(reference=reference, approved=approved)
+    elif approved:
+        result = processor.find(reference=reference)
+    else:
+        result = processor.cancel(reference=reference)
     return _book(payment, result, actor=actor, now=now)
 
 

@@ -285,7 +285,7 @@ def forget_removed_methods(*, now: datetime) -> None:
 def _facts(method: PaymentMethod) -> dict[str, object]:
     return {
         "card": str(method),
-        "expires": f"{method.exp_month:02}/{method.exp_year}",
+        "expires": method.expiry,
         "is_default": method.is_default,
     }
 

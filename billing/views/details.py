@@ -1,4 +1,4 @@
-"""The page of billing details: who invoices are made out to."""
+"""The page of billing details: who invoices are made out to, and what pays them."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -11,6 +11,7 @@ from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing import services as billing
 from billing.forms import DetailsForm
+from billing.models import PaymentMethod
 
 
 @team_view(Permission.BILLING_READ, operation="GetBillingDetails")
@@ -54,7 +55,10 @@ def _details_page(
 ) -> HttpResponse:
     saved = billing.details(request.team)
     name = request.user.name if request.team.is_personal else request.team.name
+    methods = billing.methods_on_file(request.team)
     context = {
+        "methods": methods,
+        "removing": _removing(request, methods),
         "details": saved,
         "is_outdated": is_outdated,
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,
@@ -62,3 +66,10 @@ def _details_page(
         or DetailsForm(saved=saved, initial={"name": name, "email": request.user.email}),
     }
     return render_page(request, "billing/details.html", context)
+
+
+def _removing(request: TeamRequest, methods: list[PaymentMethod]) -> PaymentMethod | None:
+    """Find the method that the page is to ask about: the last one on file cannot be removed."""
+    if len(methods) == 1 or request.GET.get("dialog") != "remove":
+        return None
+    return next((each for each in methods if str(each.pk) == request.GET.get("method")), None)

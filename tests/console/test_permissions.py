@@ -40,11 +40,16 @@ PERMISSIONS = {
     "api_keys:settings": Permission.TEAM_WRITE,
     "audit:event": Permission.AUDIT_READ,
     "audit:log": Permission.AUDIT_READ,
+    "billing:add_method": Permission.BILLING_WRITE,
     "billing:alerts": Permission.BILLING_WRITE,
+    "billing:begin_entry": Permission.BILLING_WRITE,
     "billing:buy": Permission.BILLING_WRITE,
     "billing:cancel_transfer": Permission.BILLING_WRITE,
+    "billing:charge": Permission.BILLING_WRITE,
+    "billing:charge_invoice": Permission.BILLING_WRITE,
     "billing:checkout": Permission.BILLING_WRITE,
     "billing:confirm": Permission.BILLING_WRITE,
+    "billing:confirm_invoice": Permission.BILLING_WRITE,
     "billing:credits": Permission.BILLING_READ,
     "billing:details": Permission.BILLING_READ,
     "billing:invoice": Permission.BILLING_READ,
@@ -54,8 +59,11 @@ PERMISSIONS = {
     "billing:invoices": Permission.BILLING_READ,
     "billing:ledger": Permission.BILLING_READ,
     "billing:ledger_csv": Permission.BILLING_READ,
+    "billing:pay_invoice": Permission.BILLING_WRITE,
     "billing:redeem": Permission.BILLING_WRITE,
+    "billing:remove_method": Permission.BILLING_WRITE,
     "billing:save_details": Permission.BILLING_WRITE,
+    "billing:set_default_method": Permission.BILLING_WRITE,
     "billing:spending_limit": Permission.BILLING_WRITE,
     "billing:top_up": Permission.BILLING_WRITE,
     "billing:top_up_off": Permission.BILLING_WRITE,
@@ -94,7 +102,7 @@ PUBLIC = {
     "/readyz",
 }
 # Programs of others post to these, and show by a signature who they are.
-SIGNED = {"/api/secret-scanning/github"}
+SIGNED = {"/api/payments/stripe", "/api/secret-scanning/github"}
 # Everyone who is signed in may open these.
 SIGNED_IN = {
     "/account/",
