@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.utils.formats import date_format
 
 from billing.models import Invoice
-from billing.rules import TICKS_PER_CENT, usd
+from billing.rules import TICKS_PER_CENT, usd, usd_from_ticks
 from billing.services.documents import Draft
 
 # Prices are told for so many tokens, as they are on the page of models.
@@ -115,7 +115,7 @@ def _row(line: Mapping[str, Any]) -> Row:
         model=line["model"],
         month=_earlier(line),
         quantity=f"{line['quantity']:,}",
-        price=usd(line["unit_price_ticks"] * PRICED),
+        price=_exact(line["unit_price_ticks"] * PRICED),
     )
 
 
@@ -161,6 +161,14 @@ def _tax(name: str, percent: Decimal) -> str:
 
 def _month(month: date) -> str:
     return date_format(month, "F Y")
+
+
+def _exact(ticks: int) -> str:
+    """Write a price with all its decimals: whoever multiplies has to get the amount."""
+    amount = usd_from_ticks(ticks).normalize()
+    exponent = amount.as_tuple().exponent
+    places = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"${amount:,.{places}f}"
 
 
 def _usd(cents: int) -> str:
