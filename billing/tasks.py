@@ -60,3 +60,24 @@ def run_transfers(timestamp: int) -> None:  # noqa: ARG001
 def expire_grants(timestamp: int) -> None:  # noqa: ARG001
     """Take what remains of expired credits off the books."""
     billing.expire_grants(now=timezone.now())
+
+
+@app.periodic(cron="5 * * * *")
+@app.task(queueing_lock="close_months")
+def close_months(timestamp: int) -> None:  # noqa: ARG001
+    """Invoice what the months that are over have left to be paid."""
+    billing.close_months(now=timezone.now())
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queueing_lock="collect_invoices")
+def collect_invoices(timestamp: int) -> None:  # noqa: ARG001
+    """Try the default payment methods of teams whose invoices are due."""
+    billing.collect_due(now=timezone.now())
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queueing_lock="reconcile_refunds")
+def reconcile_refunds(timestamp: int) -> None:  # noqa: ARG001
+    """Make the refunds whose answer we do not have, or find out what became of them."""
+    billing.reconcile_refunds(now=timezone.now())

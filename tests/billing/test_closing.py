@@ -1,6 +1,6 @@
 """The end of a team's account: what has to be paid first, what is forfeited, and clean books."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -23,9 +23,10 @@ from billing.models import (
     LedgerEntry,
     Purchase,
 )
-from billing.rules import BillingItem, Line
+from billing.rules import TICKS_PER_CENT, TICKS_PER_USD, BillingItem, Line
 from billing.services import Card, HoldRequest, Settlement
 from billing.services.closing import close_account
+from tests.billing.spending import keep_card, make_invoiced_team, spend_ticks
 from tests.factories import NOON, make_admin, make_funded_team, make_team
 from tests.races import race
 
@@ -194,9 +195,64 @@ def test_what_the_month_has_accrued_is_owed_too() -> None:
     billing.settle([settlement(request, 5 * 10**10)], now=NOON)
     assert BillingCycle.of(team).get().accrued_ticks == 5 * 10**10
 
-    assert reasons(team) == ["$5.00 of usage in March 2026 is still to be invoiced and paid."]
+    (reason,) = reasons(team)
+    assert reason.startswith("$5.00 of usage is still to be invoiced and paid.")
     with pytest.raises(BlockedError):
         close(team)
+
+
+@pytest.mark.django_db
+def test_a_team_that_has_its_month_invoiced_and_pays_can_end_at_once() -> None:
+    team = make_invoiced_team()
+    spend_ticks(team, 5 * TICKS_PER_USD)
+    keep_card(team)
+
+    billing.close_now(team=team, actor=SYSTEM, now=LATER)
+    assert reasons(team) == ["The invoice M-000001 over $5.00 is not paid. Pay it first."]
+    billing.collect_due(now=LATER)
+    close(team)
+
+    assert differences() == []
+
+
+@pytest.mark.django_db
+def test_what_is_too_little_to_be_charged_is_waived() -> None:
+    team = make_invoiced_team()
+    spend_ticks(team, 3)
+    april = datetime(2026, 4, 1, tzinfo=UTC)
+    billing.close_months(now=april)
+    spend_ticks(team, 49 * TICKS_PER_CENT, now=april)
+
+    told = billing.closing(team, now=april)
+    assert [(c.text, c.blocks) for c in told] == [
+        ("$0.49 of usage is too little to be invoiced and is waived.", False)
+    ]
+    accounts.close_team(team=team, actor=SYSTEM, now=april)
+
+    assert billing.close_months(now=april + timedelta(days=60)) == 0
+    assert not Invoice.of(team).exists()
+    assert differences() == []
+
+
+@pytest.mark.django_db
+def test_a_bank_transfer_that_has_not_come_holds_nothing_up() -> None:
+    team = make_team()
+    transfer = billing.begin(
+        team=team,
+        actor=Actor.for_user(make_admin(team)),
+        amount_cents=2_500,
+        idempotency_key="transfer",
+        kind=Purchase.Kind.TRANSFER,
+        now=NOON,
+    )
+
+    (told,) = billing.closing(team, now=LATER)
+    assert not told.blocks
+    assert f"transfer {transfer.transfer_reference} over $25.00 is no longer waited" in told.text
+    close(team)
+
+    transfer.refresh_from_db()
+    assert transfer.status == Purchase.Status.EXPIRED
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """`manage.py verify_ledger`: silent about honest books, and exact about every kind of tampering."""
 
+from datetime import UTC, datetime
 from io import StringIO
 from uuid import UUID, uuid4
 
@@ -14,9 +15,12 @@ from billing.models import Charge, CreditGrant, Hold, Invoice, LedgerEntry, Purc
 from billing.payments import Card
 from billing.rules import TICKS_PER_USD, BillingItem, Line
 from tests.billing.codes import make_code, redeem
+from tests.billing.spending import buy, keep_card, make_invoiced_team, spend_ticks
 from tests.factories import NOON, make_admin, make_funded_team, make_team
 
 pytestmark = pytest.mark.django_db
+
+APRIL, MAY = (datetime(2026, month, 1, 0, 5, tzinfo=UTC) for month in (4, 5))
 
 VISA = Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
 
@@ -288,3 +292,73 @@ def test_the_check_does_not_change_anything(team: Team) -> None:
     verify()
 
     assert [list(model.of(team).order_by("pk").values()) for model in models] == before
+
+
+@pytest.fixture
+def billed() -> Team:
+    """Make a team with a paid month, an open one, a purchase, and a refund of another."""
+    team = make_invoiced_team()
+    keep_card(team)
+    spend_ticks(team, 2 * TICKS_PER_USD)
+    billing.close_months(now=APRIL)
+    billing.collect_due(now=APRIL)
+    spend_ticks(team, TICKS_PER_USD, now=APRIL)
+    billing.close_months(now=MAY)
+    given_back = buy(team, now=MAY)
+    actor = Actor.for_user(make_admin(team))
+    billing.refund(purchase=given_back, actor=actor, reason="Law", now=MAY)
+    return team
+
+
+TAMPERED = {
+    "UPDATE billing_billingcycle SET invoice_id = NULL WHERE month = '2026-03-01'": [
+        "is over 200 cents, but its months add up to 0 ticks",
+        "is of 2026-03, but that month is not on it",
+        "closed months without an invoice add up to 20000000000 ticks, enough for one",
+    ],
+    "UPDATE billing_billingcycle SET closed_at = NULL WHERE month = '2026-03-01'": [
+        "2026-03 is on invoice",
+    ],
+    "UPDATE billing_billingaccount SET open_month = '2026-04-01'": [
+        "2026-04 is closed, but something can still be added to it",
+    ],
+    "UPDATE billing_receivable SET paid_at = NULL, next_try_at = now() WHERE paid_at IS NOT NULL": [
+        "is open, but payments took 200 cents for it",
+        "the account says that",
+    ],
+    "UPDATE billing_payment SET amount_cents = 1 WHERE invoice_id IS NOT NULL": [
+        "over 200 cents is paid, but payments took 1 cents for it",
+    ],
+    "DELETE FROM billing_receivable WHERE paid_at IS NULL": [
+        "is of a kind that is collected, but is not",
+    ],
+    "UPDATE billing_receivable SET next_try_at = NULL": [
+        "an invoice is overdue, but invoicing goes on",
+    ],
+    "UPDATE billing_billingaccount SET invoicing_blocked_at = now()": [
+        "invoicing is stopped, but no invoice is overdue",
+    ],
+    "UPDATE billing_refund SET amount_cents = 1": [
+        "of 1 cents is succeeded, but its entries take 250000000000 ticks",
+        "but its credit note is over 2500 and 0",
+    ],
+    "UPDATE billing_refund SET tax_cents = 1": [
+        "of 2500 and 1 cents is succeeded, but its credit note is over 2500 and 0",
+        "is more than the 2500 and 0 of its purchase",
+    ],
+}
+
+
+@pytest.mark.usefixtures("billed")
+@pytest.mark.parametrize("tampering", TAMPERED)
+def test_each_tampering_with_what_is_billed_and_paid_back_is_named(tampering: str) -> None:
+    assert verify()[0] == 0
+
+    with connection.cursor() as cursor:
+        cursor.execute(tampering)
+
+    status, told, _ = verify()
+    assert status
+    assert len(told.strip().splitlines()) == len(TAMPERED[tampering]), told
+    for sentence in TAMPERED[tampering]:
+        assert sentence in told, told

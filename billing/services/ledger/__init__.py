@@ -17,7 +17,9 @@ from billing.models import LedgerEntry
 from billing.models.credits import LedgerEntryQuerySet
 from billing.services.ledger import credits as of_credits
 from billing.services.ledger import documents as of_documents
+from billing.services.ledger import months as of_months
 from billing.services.ledger import payments as of_payments
+from billing.services.ledger import refunds as of_refunds
 from billing.services.ledger import requests as of_requests
 
 
@@ -35,7 +37,9 @@ class Difference:
 CHECKS: Final = (
     *of_credits.CHECKS,
     *of_requests.CHECKS,
+    *of_months.CHECKS,
     *of_payments.CHECKS,
+    *of_refunds.CHECKS,
     *of_documents.CHECKS,
 )
 
