@@ -1,7 +1,7 @@
 """Buying credits for teams whose prepaid ones run low, as their rules say."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.actors import SYSTEM
 from accounts.models import Team
 from billing.models import PaymentMethod, Purchase
-from billing.rules import TICKS_PER_CENT
+from billing.rules import TICKS_PER_CENT, cycle_of
 from billing.services import collecting
 from billing.services.accounts import lock_account
 from billing.services.methods import default_method
@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
 ) credits
 WHERE rule.is_on
     AND prepaid - greatest(0, account.held_ticks - free) < rule.trigger_cents * %(cent)s::numeric
-    AND (rule.changed_at > %(rested)s OR EXISTS (
+    AND (rule.changed_at > %(rested)s OR account.refused_month = %(month)s OR EXISTS (
         SELECT FROM billing_charge WHERE team_id = rule.team_id AND charged_at > %(rested)s
     ))
 """
@@ -118,8 +118,13 @@ def _begin(team: Team, now: datetime) -> tuple[Purchase, PaymentMethod] | None:
 
 
 def _short(statement: str, now: datetime, team_id: UUID | None = None) -> list[UUID]:
-    words: dict[str, datetime | int | UUID | None]
-    words = {"now": now, "rested": now - RESTS_AFTER, "cent": TICKS_PER_CENT, "team": team_id}
+    words: dict[str, datetime | date | int | UUID | None] = {
+        "now": now,
+        "month": cycle_of(now),
+        "rested": now - RESTS_AFTER,
+        "cent": TICKS_PER_CENT,
+        "team": team_id,
+    }
     with connection.cursor() as cursor:
         cursor.execute(statement, words)
         return [found for (found,) in cursor.fetchall()]
