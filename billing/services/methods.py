@@ -129,7 +129,7 @@ def _customer(team: Team, actor: Actor) -> str:
 
 def _enter(team: Team, actor: Actor, entered: Method | Refused, now: datetime) -> PaymentMethod:
     if isinstance(entered, Refused):
-        raise MethodRefusedError(entered.code)
+        raise _refusal(team, actor, entered.code, now)
     is_refused = entered.country in settings.REFUSED_CARD_COUNTRIES
     method, _ = PaymentMethod.across_teams.get_or_create(
         processor=settings.PAYMENTS,
@@ -148,11 +148,26 @@ def _enter(team: Team, actor: Actor, entered: Method | Refused, now: datetime) -
         },
     )
     if is_refused:
-        raise MethodRefusedError("card_country")
+        raise _refusal(team, actor, "card_country", now)
     if method.team_id != team.pk or method.removed_at:
         raise MethodGoneError
     method.team = team
     return method
+
+
+def _refusal(team: Team, actor: Actor, code: str, now: datetime) -> MethodRefusedError:
+    """Write a refused card down, of which nothing is known here but that."""
+    refused = MethodRefusedError(code)
+    audit.record(
+        team=team,
+        actor=actor,
+        operation="AddPaymentMethod",
+        description=f"Could not enter a card: {refused}",
+        target_type="payment method",
+        outcome="failed",
+        now=now,
+    )
+    return refused
 
 
 # --- Keeping ----------------------------------------------------------------------------------

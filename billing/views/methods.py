@@ -4,8 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
-from django.http.response import Http404
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -16,6 +15,7 @@ from accounts.rules import Permission
 from accounts.web import TeamRequest, rate_limited, render_page, team_view
 from billing import payments
 from billing import services as billing
+from billing.models import PaymentMethod
 from billing.views.cards import enter, entry_context, entry_form, runs_stripe
 
 
@@ -45,7 +45,7 @@ def add_method(request: TeamRequest) -> HttpResponse:
 def begin_entry(request: TeamRequest) -> HttpResponse:
     """Tell stripe.js by what the browser can enter a card at Stripe."""
     if payments.is_sandbox():
-        raise Http404
+        return redirect("billing:add_method", request.team.pk)  # There the card is typed.
     try:
         setup = billing.begin_entry(team=request.team, actor=request.actor)
     except billing.ProcessorUnavailableError as error:
@@ -57,6 +57,7 @@ def begin_entry(request: TeamRequest) -> HttpResponse:
 @proof_required
 @require_POST
 def set_default_method(request: TeamRequest, method_id: UUID) -> HttpResponse:
+    _404_unless_known(request, method_id)
     try:
         method = billing.set_default_method(
             team=request.team, actor=request.actor, method_id=method_id, now=timezone.now()
@@ -72,6 +73,7 @@ def set_default_method(request: TeamRequest, method_id: UUID) -> HttpResponse:
 @proof_required
 @require_POST
 def remove_method(request: TeamRequest, method_id: UUID) -> HttpResponse:
+    _404_unless_known(request, method_id)
     try:
         method = billing.remove_method(
             team=request.team, actor=request.actor, method_id=method_id, now=timezone.now()
@@ -81,6 +83,11 @@ def remove_method(request: TeamRequest, method_id: UUID) -> HttpResponse:
     else:
         messages.success(request, f"{method} is removed.")
     return _to_details(request)
+
+
+def _404_unless_known(request: TeamRequest, method_id: UUID) -> None:
+    """Tell a card that was removed in another tab from one that never was the team's."""
+    get_object_or_404(PaymentMethod.of(request.team), pk=method_id)
 
 
 def _to_details(request: TeamRequest) -> HttpResponseRedirect:

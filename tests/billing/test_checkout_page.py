@@ -13,6 +13,7 @@ from accounts.actors import Actor
 from accounts.models import Team
 from billing import services as billing
 from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
+from tests.billing.crashes import after_charging, before_asking
 from tests.billing.pages import ASKS, CARD, DECLINED, begin, begun, page, text
 from tests.factories import NOON, make_admin, make_team
 
@@ -39,10 +40,13 @@ def test_buying_leads_through_the_checkout_to_a_higher_balance(alice: Client, te
 def test_a_refused_card_is_explained_and_another_one_pays(alice: Client, team: Team) -> None:
     checkout = page("checkout", team, begun(alice, team).pk)
 
-    refused = alice.post(checkout, DECLINED, follow=True)
+    refused = alice.post(checkout, {**CARD, "number": "4000000000000341"}, follow=True)
 
     assert refused.redirect_chain == [(checkout, 302)]
     assert "The bank declined the card." in text(refused)
+    refused = alice.post(checkout, DECLINED)
+    assert "The bank declined the card." in text(refused)
+    assert "0002" not in refused.content.decode().split("Test cards")[0]
     assert "more to spend" in text(alice.post(checkout, CARD, follow=True))
 
 
@@ -156,9 +160,7 @@ def test_a_payment_without_an_answer_yet_says_so_and_takes_no_second_card(
     alice: Client, team: Team
 ) -> None:
     purchase = begun(alice, team)
-    Purchase.of(team).update(
-        status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON, processor="sandbox"
-    )
+    before_asking(purchase, Actor.for_user(purchase.buyer))
 
     response = alice.post(page("checkout", team, purchase.pk), CARD, follow=True)
 
@@ -170,16 +172,7 @@ def test_the_billing_page_completes_a_payment_that_a_crash_left_open(
     alice: Client, team: Team
 ) -> None:
     purchase = begun(alice, team)
-    Purchase.of(team).update(
-        status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON, processor="sandbox"
-    )
-    SandboxPayment.objects.create(
-        idempotency_key=f"{purchase.pk}:1",
-        amount_cents=2500,
-        status="succeeded",
-        card_brand="Visa",
-        card_last4="4242",
-    )
+    after_charging(purchase, Actor.for_user(purchase.buyer))
 
     assert "Available $25.00" in text(alice.get(page("credits", team)))
     assert Invoice.of(team).count() == 1

@@ -7,9 +7,11 @@ import pytest
 from accounts.actors import Actor, ActorKind
 from accounts.models import Team
 from billing import services as billing
-from billing.models import CreditGrant, Invoice, Purchase, SandboxPayment
-from billing.payments import Card
+from billing.models import CreditGrant, Invoice, Payment, Purchase, SandboxPayment
+from billing.payments import SANDBOX, Card
 from billing.rules import TICKS_PER_CENT
+from billing.services.collecting import PATIENCE
+from tests.billing.crashes import before_asking, before_charging
 from tests.factories import NOON, make_admin, make_funded_team, make_team
 from tests.races import race, race_behind
 
@@ -82,15 +84,32 @@ def test_a_second_card_waits_for_the_first_to_be_decided() -> None:
 
     [result] = race_behind(
         # Another process is about to try a card.
-        lambda: Purchase.of(team).update(
-            status=Purchase.Status.PROCESSING, attempt=1, attempted_at=NOON
-        ),
+        lambda: (billing.lock_account(team), before_asking(purchase, actor)),
         lambda: billing.pay(purchase=purchase, actor=actor, card=VISA, now=NOON),
     )
 
     assert isinstance(result, Purchase), result
     assert result.status == Purchase.Status.PROCESSING
     assert SandboxPayment.objects.count() == 0
+
+
+def test_a_payment_that_is_given_up_while_it_is_charged_is_told_once() -> None:
+    team = make_team()
+    purchase, actor = begin(team)
+    payment = before_charging(purchase, actor)
+    late = NOON + PATIENCE
+
+    race(
+        partial(billing.reconcile_all, now=late),
+        partial(SANDBOX.charge, reference=payment.reference, is_off_session=False),
+        partial(billing.reconcile_all, now=late),
+    )
+    billing.reconcile_all(now=late)
+
+    taken = SandboxPayment.objects.filter(status="succeeded").count()
+    assert CreditGrant.of(team).count() == Invoice.of(team).count() == taken
+    assert Payment.of(team).get().decided_at is not None
+    assert list(billing.differences()) == []
 
 
 def test_one_form_sent_several_times_at_once_begins_one_purchase() -> None:

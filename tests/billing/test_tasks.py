@@ -9,8 +9,7 @@ from accounts.actors import SYSTEM, Actor
 from billing import services as billing
 from billing import tasks
 from billing.models import CreditGrant, Hold, Purchase
-from billing.payments import Sandbox
-from billing.payments.base import Card
+from tests.billing.crashes import after_charging
 from tests.factories import NOON, make_admin, make_funded_team, make_team
 
 pytestmark = pytest.mark.django_db
@@ -52,10 +51,7 @@ def test_money_that_a_crash_left_with_the_processor_becomes_credits() -> None:
     purchase = billing.begin(
         team=team, actor=actor, amount_cents=500, idempotency_key="p", now=NOON
     )
-    purchase.status, purchase.attempt, purchase.attempted_at = "processing", 1, NOON
-    purchase.save()
-    card = Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
-    Sandbox().charge(amount_cents=500, card=card, idempotency_key=purchase.attempt_key)
+    after_charging(purchase, actor)
 
     tasks.reconcile_purchases(timestamp=0)
 

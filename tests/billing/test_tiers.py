@@ -17,7 +17,7 @@ from tests.factories import NOON, make_admin, make_funded_team, make_team
 from tests.races import race
 
 VISA = "4242424242424242"
-DECLINED = "4000000000000002"
+DECLINED = "4000000000000341"
 ASKS = "4000002760003184"
 CENT = rules.TICKS_PER_CENT
 USD = rules.TICKS_PER_USD
