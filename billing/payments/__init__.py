@@ -7,6 +7,7 @@ from django.conf import settings
 
 from billing.payments.base import (
     AMEX,
+    NOT_CHARGED,
     BadSignatureError,
     Card,
     Event,
@@ -52,6 +53,7 @@ def is_sandbox() -> bool:
 
 __all__ = [
     "AMEX",
+    "NOT_CHARGED",
     "SANDBOX",
     "TEST_CARDS",
     "BadSignatureError",

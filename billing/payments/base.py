@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+# The code of an attempt that ended before the bank was asked: it says nothing about the card.
+NOT_CHARGED: Final = "not_charged"
 # Why a card was refused, for the person who holds it. Other codes get the last sentence.
 REASONS: Final = {
     "card_declined": "The bank declined the card. Try another card, or ask the bank why.",
@@ -16,7 +18,7 @@ REASONS: Final = {
     "authentication_failed": "The payment was not approved with the bank, so nothing was charged.",
     "authentication_required": "The bank wants to hear from the card's holder before it pays, and "
     "nobody was there to answer. Nothing was charged. Pay on the page, or use another card.",
-    "not_charged": "The payment did not reach the processor, so nothing was charged. Try again.",
+    NOT_CHARGED: "The payment did not reach the processor, so nothing was charged. Try again.",
     "not_a_test_card": "The sandbox takes only the test cards listed on this page.",
     "not_entered": "The card was not entered to the end, so nothing was charged. Enter it again.",
 }

@@ -17,7 +17,6 @@ from billing.services.tiers import enter_payment
 
 # How many days after its issue an invoice is tried again; the first try is at issue.
 RETRY_DAYS: Final = (1, 3, 5, 7)
-NOT_CHARGED: Final = "not_charged"
 _NO_METHOD_TEXT: Final = "The team has no payment method on file. Add one, or pay the invoice."
 
 
@@ -49,7 +48,7 @@ def failed(*, invoice: Invoice, payment: Payment, now: datetime) -> None:
     _audit(invoice, payment, tried, outcome="failed", now=now)
     if not payment.is_off_session:
         return
-    if payment.failure_code == NOT_CHARGED:
+    if payment.failure_code == payments.NOT_CHARGED:
         # The processor was never asked: that is nobody's failure but ours, so this was no try.
         Receivable.of(invoice.team).filter(invoice=invoice, next_try_at__isnull=False).update(
             next_try_at=now

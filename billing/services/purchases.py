@@ -121,13 +121,16 @@ def wait_for_action(*, purchase: Purchase) -> None:
 
 
 def failed(*, purchase: Purchase, code: str, actor: Actor, now: datetime) -> None:
-    """Let another card be tried, in the caller's transaction. Nothing more is bought by itself."""
+    """Let another card be tried, in the caller's transaction. Nothing more is bought by itself.
+
+    Except when the processor was not even asked, which says nothing about the card.
+    """
     purchase = locked(purchase)
     purchase.status, purchase.failure_code = Purchase.Status.FAILED, code
     purchase.save(update_fields=["status", "failure_code"])
     tried = f"Could not buy {what(purchase)}: {payments.reason(code)}"
     record(purchase, actor, "BuyCredits", tried, outcome="failed", now=now)
-    if purchase.kind == Purchase.Kind.AUTO:
+    if purchase.kind == Purchase.Kind.AUTO and code != payments.NOT_CHARGED:
         stop_top_up(team=purchase.team, code=code, now=now)
 
 

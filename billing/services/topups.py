@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
+from billing import payments
 from billing.models import PaymentMethod, Purchase
 from billing.rules import TICKS_PER_CENT, cycle_of
 from billing.services import collecting
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # A team that sends no requests for so long needs no credits: what expires is not bought again.
 RESTS_AFTER: Final = timedelta(days=30)
+# Between two purchases while the processor cannot be reached.
+PAUSE: Final = timedelta(minutes=15)
 
 # Rules that are on, and whose team has less prepaid than they name. What requests in flight may
 # still take from prepaid credits, which is what free ones do not cover, is gone already.
@@ -103,7 +106,8 @@ def _begin(team: Team, now: datetime) -> tuple[Purchase, PaymentMethod] | None:
             return left, method
         bought.filter(pk=left.pk).update(status=Purchase.Status.EXPIRED)
         standing = top_up(team, now=now) or standing
-    if not standing.may_buy:
+    unreached = bought.filter(status=Purchase.Status.FAILED, failure_code=payments.NOT_CHARGED)
+    if not standing.may_buy or unreached.filter(created_at__gt=now - PAUSE).exists():
         return None
     purchase = begin(
         team=team,

@@ -1,5 +1,7 @@
 """How money reads on a page: `{{ ticks|usd }}`."""
 
+from decimal import Decimal
+
 from django import template
 
 from billing import rules
@@ -17,3 +19,9 @@ def usd(ticks: int | None) -> str:
 def usd_cents(cents: int | None) -> str:
     """Write an amount that is kept in whole cents, as purchases and invoices are."""
     return "" if cents is None else rules.usd(cents * rules.TICKS_PER_CENT)
+
+
+@register.filter
+def percent(part: Decimal) -> str:
+    """Write a part of a hundred without the noughts after its point: `19%`, `7.5%`."""
+    return f"{part.normalize():f}%"

@@ -87,7 +87,7 @@ def render_credits(
         "most_top_ups": billing.MOST_TOP_UPS_A_DAY,
         "default_method": next((method for method in methods if method.is_default), None),
         "tax_name": settings.TAX_NAME,
-        "tax_percent": f"{settings.TAX_PERCENT.normalize():f}" if settings.TAX_PERCENT else "",
+        "tax_percent": settings.TAX_PERCENT,
         "buy_form": buy_form or BuyForm(methods=methods),
         "top_up_form": top_up_form or TopUpForm(top_up=top_up),
         "limit_form": limit_form or SpendingLimitForm(standing=standing),

@@ -20,7 +20,8 @@ from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
 from api_keys.models import ApiKey, KeyAddress, KeyLeak
-from billing.services import TierStanding, balance
+from billing.models import Purchase, TopUpRule
+from billing.services import TierStanding, TopUpStanding, balance
 from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
 from tests.accounts.people import make_person
@@ -114,6 +115,24 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
         "month": NOON.date(),
         "resets_on": NOON.date(),
         "balance": balance(team, now=NOON),
+        "purchase": Purchase(
+            team=team,
+            buyer=person,
+            amount_cents=25_000,
+            tax_cents=4_750,
+            transfer_reference="BCDF-2345",
+            lapses_at=NOON,
+        ),
+        "account": ["Example & Co", "IBAN DE89 3704 0044 0532 0130 00"],
+        "top_up": TopUpStanding(
+            TopUpRule(amount_cents=5_000, month_max_cents=10_000, stopped_by="card_declined"),
+            month_cents=8_000,
+            resets_on=NOON.date(),
+            today=4,
+            free_at=None,
+            last_at=NOON,
+        ),
+        "most_a_day": 5,
     }
 
 

@@ -309,6 +309,24 @@ def test_a_payment_that_fails_switches_the_rule_off_and_mails(number: str, code:
     assert event.actor_kind == "system"
 
 
+def test_while_the_processor_cannot_be_reached_it_is_tried_again_and_nobody_is_told(
+    team: Team,
+) -> None:
+    rule(team)
+    use(team, 15)
+    billing.run_top_ups(now=NOON)
+    # As `collecting` books an attempt that never arrived.
+    Purchase.of(team).update(status="failed", completed_at=None, failure_code="not_charged")
+    CreditGrant.of(team).filter(label="Auto top-up").update(remaining_ticks=0)
+
+    billing.run_top_ups(now=NOON + 14 * MINUTE)
+    assert len(bought(team)) == 1
+    billing.run_top_ups(now=NOON + 15 * MINUTE)
+
+    assert bought(team)[1:] == [("succeeded", 5_000)]
+    assert subjects() == []
+
+
 def test_what_failed_counts_for_nothing_and_the_rule_can_be_switched_on_again() -> None:
     team = make_team()
     keep_card(team, DECLINES)
