@@ -57,7 +57,7 @@ def typeset(
         ppi=ppi,
         sys_inputs={"data": json.dumps(data)},
         pdf_standards=standard,
-        timestamp=at,
+        timestamp=at.replace(microsecond=0),  # typst refuses finer ones.
     )
     return [made] if isinstance(made, bytes) else list(made or [])
 

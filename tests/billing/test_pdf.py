@@ -18,7 +18,7 @@ from billing.services.pdf import pdf, typeset
 from billing.services.printing import Party, printed
 from tests.billing.pictures import Picture, decode
 
-AT = datetime(2026, 4, 1, 0, 5, tzinfo=UTC)
+AT = datetime(2026, 4, 1, 0, 5, 59, 123456, tzinfo=UTC)
 NOBODY = {"name": "Larkspur Labs"}
 LONG = {
     "name": "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz mbH & Co. KG",
