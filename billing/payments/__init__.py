@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 SANDBOX: Final = Sandbox()
 
 
-def stripe() -> "Stripe":
+def stripe_processor() -> "Stripe":
     """Return Stripe's processor. Its client is loaded only where it is used: it is not small."""
     return cast("Stripe", import_module("billing.payments.stripe").Stripe())
 
 
 def named(name: str) -> Processor:
     """Return a processor. A payment remembers its own, so a change leaves old ones alone."""
-    return SANDBOX if name == SANDBOX.name else stripe()
+    return SANDBOX if name == SANDBOX.name else stripe_processor()
 
 
 def current() -> Processor:
@@ -76,5 +76,5 @@ __all__ = [
     "named",
     "passes_luhn",
     "reason",
-    "stripe",
+    "stripe_processor",
 ]

@@ -98,7 +98,7 @@ def enter_card(*, team: Team, actor: Actor, card: Card, now: datetime) -> Paymen
 
 def begin_entry(*, team: Team, actor: Actor) -> Setup:
     """Let the person's browser enter a card at Stripe. Raises ProcessorUnavailableError."""
-    return payments.stripe().begin_method(customer=_customer(team, actor))
+    return payments.stripe_processor().begin_method(customer=_customer(team, actor))
 
 
 def finish_entry(*, team: Team, actor: Actor, reference: str, now: datetime) -> PaymentMethod:
@@ -107,7 +107,7 @@ def finish_entry(*, team: Team, actor: Actor, reference: str, now: datetime) -> 
     Raises MethodRefusedError, ProcessorUnavailableError.
     """
     customer = _customer(team, actor)
-    entered = payments.stripe().finish_method(customer=customer, reference=reference)
+    entered = payments.stripe_processor().finish_method(customer=customer, reference=reference)
     return _enter(team, actor, entered, now)
 
 

@@ -34,7 +34,7 @@ def receive_event(*, body: bytes, signature: str, now: datetime) -> bool:
     """
     if payments.is_sandbox():
         raise BadSignatureError  # There is no secret that it could be signed with.
-    event = payments.stripe().event(body=body, signature=signature)
+    event = payments.stripe_processor().event(body=body, signature=signature)
     is_new = _keep(event.id, event.kind, event.reference, now)
     if is_new:
         app.configure_task("billing.tasks.handle_events").defer()
@@ -45,7 +45,7 @@ def read_events(*, now: datetime) -> None:
     """Fetch the events of the last hours, for the case that a webhook was lost, and handle them."""
     if settings.PAYMENTS != PROCESSOR:
         return
-    for event in payments.stripe().events_since(now - LOOKS_BACK):
+    for event in payments.stripe_processor().events_since(now - LOOKS_BACK):
         _keep(event.id, event.kind, event.reference, now)
     handle_events(now=now)
     old = ProcessorEvent.objects.filter(received_at__lt=now - KEPT, handled_at__isnull=False)
