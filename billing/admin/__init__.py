@@ -1,5 +1,5 @@
 """Money for staff."""
 
-from billing.admin import books, promos, purchases
+from billing.admin import books, promos, purchases, refunds
 
-__all__ = ["books", "promos", "purchases"]
+__all__ = ["books", "promos", "purchases", "refunds"]

@@ -20,7 +20,7 @@ from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
 from api_keys.models import ApiKey, KeyAddress, KeyLeak
-from billing.models import Purchase, TopUpRule
+from billing.models import Invoice, PaymentMethod, Purchase, TopUpRule
 from billing.services import TierStanding, TopUpStanding, balance
 from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
@@ -133,6 +133,9 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
             last_at=NOON,
         ),
         "most_a_day": 5,
+        "invoice": Invoice(team=team, series_id="M", number=7, total_cents=2_380),
+        "method": PaymentMethod(brand="Visa & Co", last4="4242"),
+        "next_try_at": NOON,
     }
 
 

@@ -46,6 +46,8 @@ def test_these_pages_ask_and_no_others() -> None:
         "admin:accounts_user_delete_account",
         "admin:api_keys_apikey_report_leak",
         "admin:billing_purchase_arrived",
+        "admin:billing_refund_make",
+        "admin:billing_refund_settle",
         "api_keys:create",
         "api_keys:edit",
         "api_keys:rotate",
