@@ -64,14 +64,14 @@ def set_up_app(page: Page) -> tuple[str, list[str]]:
     return secret, codes
 
 
-def make_key(page: Page, home: str) -> str:
+def make_key(page: Page, where: str, name: str = "notebook") -> str:
     """Make a key as a person does, and read its secret from the dialog that shows it once."""
-    page.goto(home)
+    page.goto(where)
     page.locator("main").get_by_role("button", name="Create API key").first.click()
-    page.get_by_role("dialog", name="Create API key").get_by_label("Name").fill("notebook")
+    page.get_by_role("dialog", name="Create API key").get_by_label("Name").fill(name)
     page.get_by_role("button", name="Create key").click()
     secret = page.get_by_role("dialog", name="Copy the secret").locator(".secret code").inner_text()
     page.get_by_role("button", name="I have stored it").click()
-    expect(page.get_by_role("row", name="notebook")).to_contain_text("Active")
+    expect(page.get_by_role("row", name=name)).to_contain_text("Active")
     expect(page.get_by_text(secret)).to_have_count(0)
     return secret

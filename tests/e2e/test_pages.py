@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import sign_in
+from tests.e2e.people import make_key, sign_in
 from tests.servers import Console
 
 WIDTHS = {"desktop": 1440, "phone": 360}
@@ -167,13 +167,11 @@ def pay(page: Page, number: str) -> None:
 
 
 def test_a_key_works_until_it_is_disabled_again_when_enabled_and_not_once_deleted(
-    page: Page, home: str, server: Console, world: dict[str, Any]
+    page: Page, home: str, server: Console
 ) -> None:
-    page.goto(f"{home}api-keys/")
-    row = page.get_by_role("row", name="web-production")
-    with openai.OpenAI(
-        base_url=f"{server.base_url}/v1", api_key=world["api_key"], max_retries=0
-    ) as client:
+    secret = make_key(page, f"{home}api-keys/", "night-shift")
+    row = page.get_by_role("row", name="night-shift")
+    with openai.OpenAI(base_url=f"{server.base_url}/v1", api_key=secret, max_retries=0) as client:
         assert client.models.list().data
 
         choose(page, "Disable")
@@ -187,14 +185,14 @@ def test_a_key_works_until_it_is_disabled_again_when_enabled_and_not_once_delete
         assert client.models.list().data
 
         choose(page, "Delete")
-        dialog = page.get_by_role("dialog", name="Delete web-production")
-        dialog.get_by_label("Type web-production to confirm").fill("web")
+        dialog = page.get_by_role("dialog", name="Delete night-shift")
+        dialog.get_by_label("Type night-shift to confirm").fill("night")
         dialog.get_by_role("button", name="Delete key").click()
-        expect(dialog).to_contain_text("“web” is not the key's name.")
+        expect(dialog).to_contain_text("“night” is not the key's name.")
         assert client.models.list().data
-        dialog.get_by_label("Type web-production to confirm").fill("web-production")
+        dialog.get_by_label("Type night-shift to confirm").fill("night-shift")
         dialog.get_by_role("button", name="Delete key").click()
-        expect(page.locator(".toasts")).to_contain_text("web-production is deleted")
+        expect(page.locator(".toasts")).to_contain_text("night-shift is deleted")
         expect(row).to_have_count(0)
         with pytest.raises(openai.BadRequestError) as unknown:
             client.models.list()
@@ -203,5 +201,5 @@ def test_a_key_works_until_it_is_disabled_again_when_enabled_and_not_once_delete
 
 def choose(page: Page, action: str) -> None:
     """Open the menu in the key's row, and take an action from it."""
-    page.get_by_role("button", name="Actions for web-production").click()
+    page.get_by_role("button", name="Actions for night-shift").click()
     page.locator("menu:popover-open").get_by_text(action, exact=True).click()
