@@ -37,8 +37,9 @@ def buy_nothing_more(*, team: Team, actor: Actor, now: datetime, **_: Any) -> No
 
 
 @receiver(team_closed)
-def forget_details(*, team: Team, **_: Any) -> None:
+def forget_details(*, team: Team, now: datetime, **_: Any) -> None:
     billing.forget_details(team=team)
+    billing.forget_methods(team=team, now=now)
 
 
 @receiver(person_erased)
@@ -49,7 +50,11 @@ def forget_buyer(*, user: User, team: Team, known: KnownAs, **_: Any) -> None:
 
 @receiver(personal_data_asked)
 def tell_what_a_person_bought(*, user: User, **_: Any) -> dict[str, Any]:
-    return {"purchases": billing.bought_by(user), "promo_codes": billing.redeemed_by(user)}
+    return {
+        "purchases": billing.bought_by(user),
+        "payment_methods": billing.methods_of(user),
+        "promo_codes": billing.redeemed_by(user),
+    }
 
 
 @receiver(personal_data_asked)

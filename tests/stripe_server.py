@@ -13,9 +13,10 @@ our tests are about is done here, in front of it:
 import json
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 DROPPED = {"off_session", "return_url", "reason"}
@@ -85,18 +86,22 @@ class StripeServer:
         body = {"key": PUBLISHABLE_KEY, "use_stripe_sdk": True, "client_secret": secret}
         entered = {"type": "card", "card": {"number": number, **fields}}
         confirm = f"/v1/setup_intents/{setup}/confirm"
-        try:
-            told = self.ask("POST", confirm, body | {"payment_method_data": entered})
-            if told["status"] == "requires_action":
-                self.ask("POST", confirm, body)  # The bank asks, and hears a yes.
-        except URLError as refused:
-            if getattr(refused, "code", None) != 402:
-                raise
+        told = self._ask_the_bank(confirm, body | {"payment_method_data": entered})
+        if told["status"] == "requires_action":
+            self._ask_the_bank(confirm, body)  # It asks, and hears a yes.
 
     def authenticate(self, payment: str, secret: str, *, success: bool) -> None:
         """Answer the bank as its window does in a browser."""
         body = {"key": PUBLISHABLE_KEY, "client_secret": secret, "success": success}
-        self.ask("POST", f"/v1/payment_intents/{payment}/_authenticate", body)
+        self._ask_the_bank(f"/v1/payment_intents/{payment}/_authenticate", body)
+
+    def _ask_the_bank(self, path: str, body: object) -> Any:
+        try:
+            return self.ask("POST", path, body)
+        except HTTPError as refused:
+            if refused.code != HTTPStatus.PAYMENT_REQUIRED:
+                raise
+            return {"status": "refused"}
 
     def succeeded(self) -> list[dict[str, Any]]:
         """List the payments that took money."""

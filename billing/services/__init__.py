@@ -82,7 +82,7 @@ from billing.services.months import preview as preview_month
 from billing.services.notices import send_notices
 from billing.services.outlook import Outlook, outlook
 from billing.services.pdf import pdf
-from billing.services.people import bought_by, forget_buyer
+from billing.services.people import bought_by, forget_buyer, methods_of
 from billing.services.printing import Printed, printed, printed_draft
 from billing.services.promos import (
     PromoCodeError,
@@ -234,6 +234,7 @@ __all__ = [
     "living_payment",
     "lock_account",
     "lock_accounts",
+    "methods_of",
     "methods_on_file",
     "offers_top_up",
     "offers_transfers",

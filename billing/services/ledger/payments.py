@@ -42,4 +42,25 @@ CHECKS: Final = (
     ) p ON p.team_id = a.team_id
     WHERE a.paid_ticks <> coalesce(p.ticks, 0)
     """,
+    # Payments: what was collected is what was delivered.
+    """
+    SELECT p.team_id, format('payment %s of %s cents is %s, but its purchase is %s and of %s',
+        p.id, p.amount_cents, p.status, u.status, u.amount_cents + u.tax_cents)
+    FROM billing_payment p JOIN billing_purchase u ON u.id = p.purchase_id
+    WHERE p.team_id <> u.team_id OR p.amount_cents <> u.amount_cents + u.tax_cents
+        OR (p.status = 'succeeded' AND u.status <> 'succeeded')
+    """,
+    """
+    SELECT u.team_id, format('purchase %s is paid by card, but no payment of it is', u.id)
+    FROM billing_purchase u
+    WHERE u.status = 'succeeded' AND u.kind <> 'transfer' AND NOT EXISTS (
+        SELECT FROM billing_payment p WHERE p.purchase_id = u.id AND p.status = 'succeeded')
+    """,
+    """
+    SELECT i.team_id, format('invoice %s is %s, but its payments say otherwise', i.id,
+        CASE WHEN r.paid_at IS NULL THEN 'not paid' ELSE 'paid' END)
+    FROM billing_invoice i JOIN billing_receivable r ON r.invoice_id = i.id
+    LEFT JOIN billing_payment p ON p.invoice_id = i.id AND p.status = 'succeeded'
+    WHERE (r.paid_at IS NULL) <> (p.id IS NULL) OR p.amount_cents <> i.total_cents
+    """,
 )
