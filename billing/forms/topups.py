@@ -22,6 +22,8 @@ class TopUpForm(forms.Form):
     )
 
     def __init__(self, *args: Any, top_up: billing.TopUpStanding | None, **kwargs: Any) -> None:
+        # The form of the page's other dialog has an amount, too.
+        kwargs["auto_id"] = "id_top_up_%s"
         super().__init__(*args, **kwargs)
         least, most = billing.top_up_bounds()
         for name in ("trigger", "amount", "month_max"):

@@ -233,6 +233,7 @@ class TestPages:
         words = text(response)
         assert response.redirect_chain[-1][0] == page("checkout", team, purchase.pk)
         assert str(purchase.transfer_reference) in words
+        assert "To Sandbox Bank, an account that does not exist No money is to be sent" in words
         assert "A transfer takes 2 to 3 business days." in words
         assert 'name="number"' not in response.content.decode()
 
