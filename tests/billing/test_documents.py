@@ -26,6 +26,7 @@ from billing.services.documents import (
 )
 from tests.billing.pages import give
 from tests.billing.spending import make_invoiced_team, spend
+from tests.billing.test_verify_ledger import tamper
 from tests.factories import NOON, make_admin, make_team
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
@@ -273,3 +274,35 @@ def test_a_bill_names_the_team_until_somebody_saves_details() -> None:
     assert draft_month(team=team, month=MARCH, cycles=[]).buyer == {"name": "Larkspur Labs"}
     save(team)
     assert draft_month(team=team, month=MARCH, cycles=[]).buyer["name"] == "Larkspur Labs GmbH"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (
+            "UPDATE billing_invoice SET tax_cents = 48, total_cents = 295 WHERE team_id = %s",
+            "invoice M-1 is over 247 cents at 19.00 %, but its tax is 48",
+        ),
+        (
+            (
+                "UPDATE billing_invoice SET lines = jsonb_set(lines, '{0,quantity}', '1')"
+                " WHERE team_id = %s"
+            ),
+            "invoice M-1 has a line of 1 at 20000 ticks that is over 24691340000",
+        ),
+    ],
+    ids=["tax", "line"],
+)
+def test_verify_ledger_finds_a_document_that_does_not_add_up(
+    settings: Settings, change: str, difference: str
+) -> None:
+    settings.TAX_PERCENT = Decimal(19)
+    team = make_invoiced_team()
+    spend(team, Line(PROMPT, 1_234_567, 20_000))
+    billing.close_months(now=FIRST_OF_APRIL)
+    assert list(billing.differences()) == []
+
+    tamper(change, team.pk)
+
+    assert difference in [found.sentence for found in billing.differences()]

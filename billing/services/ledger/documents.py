@@ -1,4 +1,4 @@
-"""What proves the documents: lines that add up, and numbers without gaps."""
+"""What proves the documents: lines that add up, the tax on them, and numbers without gaps."""
 
 from typing import Final
 
@@ -12,6 +12,21 @@ CHECKS: Final = (
         FROM jsonb_array_elements(i.lines) line
     ) l
     WHERE i.subtotal_cents <> l.cents
+    """,
+    # A line that was carried over, too; what credits paid has no price.
+    """
+    SELECT i.team_id, format('invoice %s-%s has a line of %s at %s ticks that is over %s',
+        i.series_id, i.number, line ->> 'quantity', line ->> 'unit_price_ticks', line ->> 'ticks')
+    FROM billing_invoice i CROSS JOIN LATERAL jsonb_array_elements(i.lines) line
+    WHERE line ? 'unit_price_ticks' AND (line ->> 'ticks')::numeric
+        <> (line ->> 'quantity')::numeric * (line ->> 'unit_price_ticks')::numeric
+    """,
+    # A credit note gives back a part of a receipt's tax: the refund proves that one.
+    """
+    SELECT i.team_id, format('invoice %s-%s is over %s cents at %s %%, but its tax is %s',
+        i.series_id, i.number, i.subtotal_cents, i.tax_percent, i.tax_cents)
+    FROM billing_invoice i
+    WHERE i.kind <> 'credit' AND i.tax_cents <> round(i.subtotal_cents * i.tax_percent / 100)
     """,
     """
     SELECT NULL::uuid, format('series %s has given %s numbers, but has %s documents, up to %s',
