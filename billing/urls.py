@@ -16,6 +16,7 @@ from billing.views.invoices import invoice, invoice_csv, invoice_pdf, invoices, 
 from billing.views.ledger import ledger, ledger_csv
 from billing.views.limits import alerts, spending_limit
 from billing.views.methods import add_method, begin_entry, remove_method, set_default_method
+from billing.views.months import invoice_now
 from billing.views.promos import redeem
 from billing.views.topups import top_up, top_up_off
 from billing.views.transfers import cancel_transfer
@@ -42,6 +43,7 @@ urlpatterns = [
     path("ledger/", ledger, name="ledger"),
     path("ledger/movements.csv", ledger_csv, name="ledger_csv"),
     path("invoices/", invoices, name="invoices"),
+    path("invoices/now/", invoice_now, name="invoice_now"),
     path("invoices/preview/", preview, name="invoice_preview"),
     path("invoices/<uuid:invoice_id>/", invoice, name="invoice"),
     path("invoices/<uuid:invoice_id>/pay/", pay_invoice, name="pay_invoice"),

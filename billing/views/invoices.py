@@ -82,6 +82,7 @@ def preview(request: TeamRequest) -> HttpResponse:
         "preview": coming,
         "printed": billing.printed_draft(coming.draft) if coming else None,
         "least_cents": billing.LEAST_CENTS,
+        "may_write": Permission.BILLING_WRITE in request.membership.permissions,
     }
     return render_page(request, "billing/preview.html", context)
 

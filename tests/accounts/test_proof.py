@@ -54,6 +54,7 @@ def test_these_pages_ask_and_no_others() -> None:
         "billing:add_method",
         "billing:charge",
         "billing:charge_invoice",
+        "billing:invoice_now",
         "billing:remove_method",
         "billing:save_details",
         "billing:set_default_method",

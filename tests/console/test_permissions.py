@@ -64,6 +64,7 @@ PERMISSIONS = {
     "billing:remove_method": Permission.BILLING_WRITE,
     "billing:save_details": Permission.BILLING_WRITE,
     "billing:set_default_method": Permission.BILLING_WRITE,
+    "billing:invoice_now": Permission.BILLING_WRITE,
     "billing:spending_limit": Permission.BILLING_WRITE,
     "billing:top_up": Permission.BILLING_WRITE,
     "billing:top_up_off": Permission.BILLING_WRITE,
