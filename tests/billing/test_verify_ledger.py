@@ -86,6 +86,14 @@ TAMPERING = {
         "UPDATE billing_creditgrant SET remaining_ticks = remaining_ticks + 1 WHERE team_id = %s",
         "has 1 ticks left, but its entries sum to 0",
     ),
+    "what a payment took": (
+        "UPDATE billing_payment SET amount_cents = amount_cents + 1 WHERE team_id = %s",
+        "of 501 cents is succeeded, but its purchase is succeeded and of 500",
+    ),
+    "a payment that is gone": (
+        "DELETE FROM billing_payment WHERE team_id = %s",
+        "is paid by card, but no payment of it is",
+    ),
     "a grant's amount": (
         "UPDATE billing_creditgrant SET amount_ticks = amount_ticks + 1 WHERE team_id = %s",
         "is of 50000000001 ticks, but its first entry adds 50000000000",

@@ -56,11 +56,4 @@ CHECKS: Final = (
     WHERE u.status = 'succeeded' AND u.kind <> 'transfer' AND NOT EXISTS (
         SELECT FROM billing_payment p WHERE p.purchase_id = u.id AND p.status = 'succeeded')
     """,
-    """
-    SELECT i.team_id, format('invoice %s is %s, but its payments say otherwise', i.id,
-        CASE WHEN r.paid_at IS NULL THEN 'not paid' ELSE 'paid' END)
-    FROM billing_invoice i JOIN billing_receivable r ON r.invoice_id = i.id
-    LEFT JOIN billing_payment p ON p.invoice_id = i.id AND p.status = 'succeeded'
-    WHERE (r.paid_at IS NULL) <> (p.id IS NULL) OR p.amount_cents <> i.total_cents
-    """,
 )
