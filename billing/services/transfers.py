@@ -78,7 +78,7 @@ def begin_transfer(
     is_new = not Purchase.of(team).filter(idempotency_key=idempotency_key).exists()
     if is_new and len(pending_transfers(team, now=now)) >= MOST_PENDING:
         raise TransferError(
-            f"{MOST_PENDING} bank transfers are pending. Cancel one that will not be made."
+            f"{MOST_PENDING} bank transfers are pending. Withdraw one that will not be made."
         )
     purchase = begin(
         team=team,
@@ -102,7 +102,7 @@ def cancel_transfer(*, purchase: Purchase, actor: Actor, now: datetime) -> Purch
         raise TransferError("This transfer has arrived, and its credits were added.")
     if purchase.status == Purchase.Status.PENDING:
         _end(purchase, CANCELLED)
-        words = f"Cancelled the bank transfer {purchase.transfer_reference}"
+        words = f"Withdrew the bank transfer {purchase.transfer_reference}"
         record(purchase, actor, "CancelTransfer", words, now=now)
     return purchase
 

@@ -26,5 +26,5 @@ def cancel_transfer(request: TeamRequest, purchase_id: UUID) -> HttpResponse:
     except billing.TransferError as error:
         messages.error(request, str(error))
         return to_checkout(purchase)
-    messages.success(request, f"The bank transfer {purchase.transfer_reference} is cancelled.")
+    messages.success(request, f"The bank transfer {purchase.transfer_reference} is withdrawn.")
     return to_credits(request)

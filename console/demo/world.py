@@ -18,19 +18,20 @@ from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 from api_keys import services as api_keys
 from billing import services as billing
-from billing.services import Card, GrantKind
-from console.demo import codes, details, keys, price_list, traffic
+from billing.services import GrantKind
+from console.demo import buying, codes, details, keys, price_list, traffic
 from gateway import services as gateway
 
 DAYS: Final = 90
+# So many hours of usage are served in one batch: fewer look more alive, more are made sooner. Pages
+# show the times of the latest requests only, and of what was before them the sums of days.
 HOURS_AT_ONCE: Final = 3
-TEST_CARD: Final = Card(number="4242424242424242", expiry_month=12, expiry_year=2099, cvc="123")
+HOURS_AT_ONCE_BEFORE: Final = 12
 
 
-def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any]:
+def build(*, now: datetime) -> dict[str, Any]:
     """Make the demo world, once; return how to get into it.
 
-    So many hours of usage are served in one batch: fewer look more alive, more are made sooner.
     Shapes: `url`, `admin`, `member`, `stranger`, `staff` (each `email` and `password`), `team_id`,
     `api_key`. The secrets are kept in `DATA_DIR/demo.json`, for the owner of the machine alone.
     """
@@ -62,8 +63,11 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
     details.save(larkspur, by=people["alice"], now=start)
     # The processor is asked outside of any transaction, so these stand alone; each happens once.
     for day, usd in ((0, 100), (24, 100), (49, 100), (74, 250)):
-        _buy(larkspur, people["alice"], usd, key=day, now=start + timedelta(days=day, hours=9))
-    _buy(juniper, people["charlie"], 25, key=60, now=start + timedelta(days=60))
+        bought_at = start + timedelta(days=day, hours=9)
+        buying.buy(larkspur, by=_acting(people["alice"]), usd=usd, key=day, now=bought_at)
+    later = start + timedelta(days=60)
+    buying.buy(juniper, by=_acting(people["charlie"]), usd=25, key=60, now=later)
+    buying.announce_transfer(larkspur, by=_acting(people["alice"]), now=now - timedelta(hours=5))
     gateway.agree(
         team=larkspur,
         actor=replace(_acting(people["sam"]), kind=ActorKind.STAFF),
@@ -77,7 +81,7 @@ def build(*, now: datetime, hours_at_once: int = HOURS_AT_ONCE) -> dict[str, Any
     if api_keys.names(larkspur):
         secret = _another_key(larkspur, people["alice"], now)
     else:
-        secret = _live(larkspur, juniper, people, start=start, now=now, hours=hours_at_once)
+        secret = _live(larkspur, juniper, people, start=start, now=now)
     world = {
         "admin": {"email": people["alice"].email, "password": password},
         "member": {"email": people["bob"].email, "password": password},
@@ -163,26 +167,8 @@ def _acting(user: User) -> Actor:
     return Actor.for_user(user, ip="203.0.113.24", user_agent="Mozilla/5.0 (demo)")
 
 
-def _buy(team: Team, buyer: User, usd: int, *, key: int, now: datetime) -> None:
-    actor = _acting(buyer)
-    purchase = billing.begin(
-        team=team,
-        actor=actor,
-        amount_cents=usd * 100,
-        idempotency_key=f"demo:{key}",
-        now=now,
-    )
-    billing.pay(purchase=purchase, actor=actor, card=TEST_CARD, now=now + timedelta(minutes=2))
-
-
 def _live(
-    larkspur: Team,
-    juniper: Team,
-    people: dict[str, User],
-    *,
-    start: datetime,
-    now: datetime,
-    hours: int,
+    larkspur: Team, juniper: Team, people: dict[str, User], *, start: datetime, now: datetime
 ) -> str:
     """Let the teams live through the days; return the secret of a key that works."""
     billing.grant(
@@ -216,21 +202,22 @@ def _live(
         traffic.serve,
         offers=gateway.catalog(),
         chance=Random(7),  # noqa: S311 -- believable, and the same every time
-        hours=hours,
     )
     begin = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
     programs = [(program, made[program].secret) for program in traffic.PROGRAMS]
     end_of_notebook = begin + timedelta(days=DAYS - 9)
-    serve(begin, end_of_notebook, programs)
+    serve(begin, end_of_notebook, programs, hours=HOURS_AT_ONCE_BEFORE)
     notebook, _ = programs.pop()
     api_keys.disable(key=made[notebook].key, actor=_acting(people["bob"]), now=end_of_notebook)
     yesterday = now - timedelta(days=1)
-    serve(end_of_notebook, yesterday, programs)
+    serve(end_of_notebook, yesterday, programs, hours=HOURS_AT_ONCE)
     codes.redeem(larkspur, by=people["alice"], support=people["sam"], now=yesterday)
-    serve(yesterday, now, programs)
+    serve(yesterday, now, programs, hours=HOURS_AT_ONCE)
     side_project = traffic.Program(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
-    serve(now - timedelta(days=25), now, [(side_project, charlies.secret)])
+    sides = [(side_project, charlies.secret)]
+    serve(now - timedelta(days=25), end_of_notebook, sides, hours=HOURS_AT_ONCE_BEFORE)
+    serve(end_of_notebook, now, sides, hours=HOURS_AT_ONCE)
     by_name = {program.key: made[program].key for program in traffic.PROGRAMS}
     return keys.limit(by_name, people, now=now)

@@ -254,7 +254,7 @@ class TestPages:
         purchase.refresh_from_db()
         assert (purchase.status, purchase.failure_code) == ("expired", "cancelled")
         assert AuditEvent.of(team).filter(operation="CancelTransfer", is_change=True).count() == 1
-        assert "It was cancelled" in text(alice.get(page("checkout", team, purchase.pk)))
+        assert "It was withdrawn" in text(alice.get(page("checkout", team, purchase.pk)))
 
     def test_another_teams_transfer_is_not_there(self, alice: Client, team: Team) -> None:
         purchase = begin(make_team())
