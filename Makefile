@@ -10,7 +10,7 @@ TOOLS := SECRET_KEY=tools DEBUG=True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types layers migrations bench-api-keys bench-gateway pins clean
+.PHONY: help setup run test check format lint types layers migrations bench-api-keys bench-billing bench-gateway pins clean
 
 help: ## List what can be made.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /: /' | column -t -s :
@@ -49,6 +49,9 @@ migrations: $(VENV)/dev
 
 bench-api-keys: $(VENV)/dev ## Measure the pages of API keys with 100,000 of them.
 	$(PYTHON) -m bench.api_keys
+
+bench-billing: $(VENV)/dev ## Measure how many charges are settled per second.
+	$(PYTHON) -m bench.billing
 
 bench-gateway: $(VENV)/dev ## Measure the gateway against its bare upstream and against LiteLLM.
 	$(PYTHON) -m bench.gateway

@@ -59,7 +59,7 @@ def test_a_bank_transfer_is_settled_by_hand(
     refund = Refund.of(team).get()
     settle = reverse("admin:billing_refund_settle", args=[refund.pk])
     assert settle in answer.text
-    assert purchase.transfer_reference in staff.get(settle).text
+    assert str(purchase.transfer_reference) in staff.get(settle).text
 
     answer = staff.post(settle, {"outcome": outcome}, follow=True)
 

@@ -56,7 +56,7 @@ def in_processes(acts: Sequence[Callable[[], object]]) -> None:
     """Run every act at once, each in a process of its own; fail if one of them raised."""
     # A child must not share the parent's.
     connections.close_all()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
     line, told = FORK.Barrier(len(acts)), FORK.Queue()
     children = [FORK.Process(target=_child, args=(act, line, told), daemon=True) for act in acts]
     for child in children:
