@@ -14,9 +14,9 @@ WEBHOOK_SECRET = "whsec_of_the_browser_tests"
 
 
 def enter(page: Page, number: str) -> None:
-    page.get_by_label("Card number").fill(number)
-    page.get_by_label("Expires").fill("12/30")
-    page.get_by_label("Security code").fill("123")
+    page.get_by_label("Card number", exact=True).fill(number)
+    page.get_by_label("Expires", exact=True).fill("12/30")
+    page.get_by_label("Security code", exact=True).fill("123")
 
 
 def test_a_card_is_added_made_the_default_and_removed(page: Page) -> None:
