@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from random import Random
+from statistics import fmean
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +16,8 @@ from billing.services import BillingItem
 from gateway import services as gateway
 from gateway.rules import ChatRequest
 from gateway.services import Admitted, Arrival, Catalog, Outcome
+
+HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def serve(
     moment = begin
     while moment < end:
         until = min(moment + timedelta(hours=hours), end)
-        asking = _asking(moment, (until - moment) / timedelta(hours=1), programs, chance)
+        asking = _asking(moment, (until - moment) / HOUR, programs, chance)
         asked = [(program, _arrival(program, secret, chance)) for program, secret in asking]
         if asked:
             arrived = moment + (until - moment) * chance.random()
@@ -88,7 +92,8 @@ def _asking(
     moment: datetime, hours: float, programs: Sequence[tuple[Program, str]], chance: Random
 ) -> Iterator[tuple[Program, str]]:
     """Say who asks in these hours: more by day than by night, more with every week."""
-    by_day = 1.6 if 7 <= moment.hour < 21 else 0.4  # noqa: PLR2004 -- working hours
+    each_hour = [(moment + n * HOUR).hour for n in range(ceil(hours))]
+    by_day = fmean(1.6 if 7 <= hour < 21 else 0.4 for hour in each_hour)  # noqa: PLR2004 -- working hours
     for program, secret in programs:
         if moment.weekday() >= 5 and not program.works_weekends:  # noqa: PLR2004 -- a weekend
             continue

@@ -23,10 +23,10 @@ from console.demo import buying, codes, details, keys, price_list, traffic
 from gateway import services as gateway
 
 DAYS: Final = 90
-# So many hours of usage are served in one batch: fewer look more alive, more are made sooner. Pages
-# show the times of the latest requests only, and of what was before them the sums of days.
-HOURS_AT_ONCE: Final = 3
-HOURS_AT_ONCE_BEFORE: Final = 12
+# So many hours of usage are served in one batch: fewer look more alive, more are made sooner. What
+# is seen of the days before the last are mostly their sums.
+HOURS_AT_ONCE: Final = 12
+HOURS_AT_ONCE_LATELY: Final = 3
 
 
 def build(*, now: datetime) -> dict[str, Any]:
@@ -202,22 +202,21 @@ def _live(
         traffic.serve,
         offers=gateway.catalog(),
         chance=Random(7),  # noqa: S311 -- believable, and the same every time
+        hours=HOURS_AT_ONCE,
     )
     begin = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
     programs = [(program, made[program].secret) for program in traffic.PROGRAMS]
     end_of_notebook = begin + timedelta(days=DAYS - 9)
-    serve(begin, end_of_notebook, programs, hours=HOURS_AT_ONCE_BEFORE)
+    serve(begin, end_of_notebook, programs)
     notebook, _ = programs.pop()
     api_keys.disable(key=made[notebook].key, actor=_acting(people["bob"]), now=end_of_notebook)
     yesterday = now - timedelta(days=1)
-    serve(end_of_notebook, yesterday, programs, hours=HOURS_AT_ONCE)
+    serve(end_of_notebook, yesterday, programs)
     codes.redeem(larkspur, by=people["alice"], support=people["sam"], now=yesterday)
-    serve(yesterday, now, programs, hours=HOURS_AT_ONCE)
+    serve(yesterday, now, programs, hours=HOURS_AT_ONCE_LATELY)
     side_project = traffic.Program(
         "prototype", "charlie", ("grok-4.3",), "eu-west-1", ("198.51.100.200",), 2, 24_000, 1_400
     )
-    sides = [(side_project, charlies.secret)]
-    serve(now - timedelta(days=25), end_of_notebook, sides, hours=HOURS_AT_ONCE_BEFORE)
-    serve(end_of_notebook, now, sides, hours=HOURS_AT_ONCE)
+    serve(now - timedelta(days=25), now, [(side_project, charlies.secret)])
     by_name = {program.key: made[program].key for program in traffic.PROGRAMS}
     return keys.limit(by_name, people, now=now)

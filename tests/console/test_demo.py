@@ -26,7 +26,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 
 
 def build() -> dict[str, Any]:
-    return demo.build(now=NOON, hours_at_once=24)
+    return demo.build(now=NOON)
 
 
 def requests_of(team: Team) -> int:
