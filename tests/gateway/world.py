@@ -8,7 +8,7 @@ import http.client
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -125,7 +125,10 @@ class Caller:
         sent = {k.replace("_", "-"): v for k, v in (usual | headers).items() if v is not None}
         connection = http.client.HTTPConnection(self.place, timeout=60)
         try:
-            connection.request(method, path, body, sent)
+            # The line may be cut while the body is on its way; like others, this client then reads
+            # what was answered.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, sent)
             response = connection.getresponse()
             return Answer(response.status, dict(_lower(response)), response.read())
         finally:
