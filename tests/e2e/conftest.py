@@ -10,6 +10,24 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_pl
 from tests import chromium
 from tests.servers import Console
 
+# The address bar's popups: nobody sees them, and making them takes longer than making the window.
+SUPERFLUOUS = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"]
+# What Playwright switches off itself, since of two such lists Chromium heeds the last.
+OF_PLAYWRIGHT = [
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+]
 ARGUMENTS = [
     "--no-sandbox",  # Chromium refuses to run as root with it.
     "--disable-gpu",
@@ -17,6 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--disable-features={','.join([*SUPERFLUOUS, *OF_PLAYWRIGHT])}",
 ]
 
 
