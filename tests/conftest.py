@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from django.db import connections
 from pytest_django import Settings
 
 from tests.servers import ROOT, Console, Database
@@ -50,6 +51,15 @@ def migrated_database() -> str:
             )
             server.execute(f'ALTER DATABASE "{database.name}" RENAME TO "{name}"')
     return name
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,  # noqa: ARG001 -- it is to come first
+    migrated_database: str,
+) -> None:
+    """Let Django's own test database, too, be made from the template."""
+    connections.databases["default"]["TEST"]["TEMPLATE"] = migrated_database
 
 
 @pytest.fixture(scope="session")

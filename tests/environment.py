@@ -5,6 +5,7 @@ not disturb each other. Only DATABASE_URL is heeded when it is set: CI may bring
 """
 
 import atexit
+import gc
 import os
 import re
 import shutil
@@ -21,6 +22,13 @@ from psycopg import sql
 from console import embedded_postgres
 
 ROOT = Path(__file__).resolve().parent.parent
+# Their tests share the consoles of their conftest, or the one of their module.
+SHARED_CONSOLES = ("tests/e2e/", "tests/gateway/")
+CONSOLES_OF_THEIR_OWN = {
+    "tests/console/test_serve.py",
+    "tests/gateway/test_crashes.py",
+    "tests/gateway/test_outage.py",
+}
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 # In the process that started the run; its xdist workers inherit the environment instead.
@@ -67,11 +75,13 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     _begin()
 django.setup()  # Now, because any conftest.py may import models.
 settings.STATIC_ROOT.mkdir(parents=True)  # WhiteNoise expects it.
+# Else WhiteNoise would look at all files anew for the client of each test.
+settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the browser's tests to one worker, as they share a console with a demo world.
+    """Give tests that share a console to one worker, so that it is started once.
 
     xdist's own groups would say the same, but this pytest does not know them.
     """
@@ -79,8 +89,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
 
     scheduling = LoadScopeScheduling(config, log)
-    scheduling._split_scope = lambda test: "browser" if test.startswith("tests/e2e/") else test
+    scheduling._split_scope = _group_of
     return scheduling
+
+
+def _group_of(test: str) -> str:
+    module = test.partition("::")[0]
+    if module in CONSOLES_OF_THEIR_OWN:
+        return module
+    return next((folder for folder in SHARED_CONSOLES if test.startswith(folder)), test)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that stays until the end, which is much by now."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
