@@ -20,7 +20,7 @@ from accounts.actors import Actor
 from accounts.models import Invitation, Membership, SignIn, Team, User
 from accounts.services.factors import ALONE
 from api_keys.models import ApiKey, KeyAddress, KeyLeak
-from billing.models import Invoice, PaymentMethod, Purchase, TopUpRule
+from billing.models import Invoice, Purchase, TopUpRule
 from billing.services import TierStanding, TopUpStanding, balance
 from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
@@ -134,7 +134,6 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
         ),
         "most_a_day": 5,
         "invoice": Invoice(team=team, series_id="M", number=7, total_cents=2_380),
-        "method": PaymentMethod(brand="Visa & Co", last4="4242"),
         "next_try_at": NOON,
     }
 

@@ -109,9 +109,7 @@ def test_bought_credits_last_for_ever_where_the_operator_says_so(
     assert CreditGrant.of(team).get().expires_at is None
 
 
-def test_a_card_that_is_declined_as_it_is_charged_costs_nothing_and_another_may_be_tried() -> (
-    None
-):
+def test_a_card_that_is_declined_as_it_is_charged_costs_nothing_and_another_may_be_tried() -> None:
     team = make_team()
     purchase, actor = begin(team)
 

@@ -29,7 +29,7 @@ def promo(team: Team, dollars: int, *, days: int | None) -> None:
         amount_ticks=dollars * DOLLAR,
         label=f"${dollars}",
         idempotency_key=f"promo {dollars}",
-        expires_at=days and NOON + timedelta(days=days),
+        expires_at=NOON + timedelta(days=days) if days else None,
         now=NOON,
     )
 
