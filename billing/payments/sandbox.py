@@ -152,9 +152,9 @@ class Sandbox:
 
     @transaction.atomic
     def refund(self, *, payment: str, amount_cents: int, key: str) -> RefundResult:
+        paid = _locked(payment)
         if made := self.find_refund(payment=payment, key=key):
             return made
-        paid = _locked(payment)
         room = paid.amount_cents - paid.refunded_cents
         if paid.status != SandboxPayment.Status.SUCCEEDED or amount_cents > room:
             return RefundResult(RefundStatus.FAILED, "")

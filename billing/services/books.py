@@ -42,11 +42,16 @@ class Refusal(StrEnum):
     NEVER_FUNDED = "never_funded"
     CREDITS_EXHAUSTED = "credits_exhausted"
     SPENDING_LIMIT_REACHED = "spending_limit_reached"
+    INVOICE_OVERDUE = "invoice_overdue"
     KEY_CAP_REACHED = "key_cap_reached"
 
 
 # Of a team that could pay for requests before.
-RAN_OUT: Final = (Refusal.CREDITS_EXHAUSTED, Refusal.SPENDING_LIMIT_REACHED)
+RAN_OUT: Final = (
+    Refusal.CREDITS_EXHAUSTED,
+    Refusal.SPENDING_LIMIT_REACHED,
+    Refusal.INVOICE_OVERDUE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +302,8 @@ class Books:
         fitting = _ceiling(request, available)
         if fitting:
             return fitting
+        if account.is_overdue:
+            return Refusal.INVOICE_OVERDUE
         if account.limit_ticks:
             return Refusal.SPENDING_LIMIT_REACHED
         # Only a team at the end of its credits pays for this question.

@@ -103,7 +103,7 @@ def draft_month(*, team: Team, month: date, cycles: Sequence[BillingCycle]) -> D
 def issue_month(
     *, team: Team, month: date, cycles: Sequence[BillingCycle], now: datetime
 ) -> Invoice:
-    """Write the invoice of a month, in the caller's transaction and under its account lock.
+    """Write the invoice of a month, in the caller's transaction.
 
     Raises BooksDifferError.
     """

@@ -25,6 +25,7 @@ class Account:
     accrued_ticks: int
     purses: list[Purse]
     refused_month: date | None  # The month in which it last could not pay for a request.
+    is_overdue: bool  # Nothing goes on an invoice while one is overdue: `limit_ticks` is 0.
     # When it is for this team: now, or the first instant of the first month that is still open. A
     # clock that is behind, or a long wait for the lock, must not add to a month that is closed.
     moment: datetime
@@ -132,9 +133,19 @@ def _opened(
                 accrued.get(str(team_id), 0),
                 purses[team_id],
                 refused_month,
+                is_overdue,
                 max(now, rules.begin_of(open_month)) if open_month else now,
             )
-            for team_id, limit, held, paid, least_tier, refused_month, open_month in accounts
+            for (
+                team_id,
+                limit,
+                held,
+                paid,
+                least_tier,
+                refused_month,
+                open_month,
+                is_overdue,
+            ) in accounts
         },
         {
             UUID(request_id): HeldFor(

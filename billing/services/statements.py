@@ -9,7 +9,8 @@ LOCK_ACCOUNTS = """
 SELECT team_id,
     CASE WHEN invoicing_blocked_at IS NULL THEN least(spending_limit_ticks, hard_limit_ticks)
         ELSE 0 END,
-    held_ticks, paid_ticks, least_tier, refused_month, open_month
+    held_ticks, paid_ticks, least_tier, refused_month, open_month,
+    invoicing_blocked_at IS NOT NULL
 FROM billing_billingaccount WHERE team_id = ANY(%s) ORDER BY team_id FOR UPDATE
 """
 

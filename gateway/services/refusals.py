@@ -124,14 +124,21 @@ def unaffordable(refusal: Refusal, key: KeyIdentity) -> RefusedError:
             "Your newly created team doesn't have any credits or licenses yet. "
             f"You can purchase those on {settings.PUBLIC_URL}/team/{key.team_id}/billing/."
         )
+    elif refusal == Refusal.INVOICE_OVERDUE:
+        sentence = (
+            f"Your team {key.team_id} has used all available credits, and nothing more is put on "
+            "an invoice because one is overdue. Pay it, or purchase credits, on "
+            f"{settings.PUBLIC_URL}/team/{key.team_id}/billing/."
+        )
     else:
         sentence = (
             f"Your team {key.team_id} has either used all available credits or reached its "
             "monthly spending limit. To continue making API requests, please purchase more "
             "credits or raise your spending limit."
         )
-    is_limit = refusal == Refusal.SPENDING_LIMIT_REACHED
-    return _denied(sentence, "spending_limit_reached" if is_limit else "credits_exhausted")
+    # Who has never had credits has none left either, as far as the original's programs can tell.
+    reason = Refusal.CREDITS_EXHAUSTED if refusal == Refusal.NEVER_FUNDED else refusal
+    return _denied(sentence, reason)
 
 
 def key_rate_limited(

@@ -155,7 +155,7 @@ def test_overdue_stops_invoicing_but_not_credits_until_it_is_paid() -> None:
     team = owing()
     for days in (0, 1, 3, 5, 7):
         billing.collect_due(now=day(days))
-    assert ask(team, day(8)) == Refusal.NEVER_FUNDED
+    assert ask(team, day(8)) == Refusal.INVOICE_OVERDUE
     billing.grant(
         team=team,
         actor=SYSTEM,
@@ -166,7 +166,7 @@ def test_overdue_stops_invoicing_but_not_credits_until_it_is_paid() -> None:
         now=day(8),
     )
     spend_ticks(team, TICKS_PER_USD, now=day(8))
-    assert ask(team, day(8)) == Refusal.CREDITS_EXHAUSTED
+    assert ask(team, day(8)) == Refusal.INVOICE_OVERDUE
 
     pay_now(team, now=day(9))
 

@@ -264,7 +264,7 @@ def test_an_overdue_invoice_stops_invoicing_and_leaves_credits_alone() -> None:
 
     assert available(team) == 5
     assert reserve(ask(team)) == Ceiling(5, 5)
-    assert reserve(ask(team)) == Refusal.CREDITS_EXHAUSTED
+    assert reserve(ask(team)) == Refusal.INVOICE_OVERDUE
 
 
 def test_a_grant_that_expires_mid_request_still_pays_for_what_it_stood_behind() -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from billing.rules import TICKS_PER_USD, usd
 from tests.e2e.conftest import watch
-from tests.e2e.people import NAME, make_key, sign_up
+from tests.e2e.people import NAME, make_key, pay, sign_up
 from tests.servers import Console, until
 
 MODEL = "grok-4.3"
@@ -82,10 +82,7 @@ def buy(page: Page, amount: str) -> None:
         dialog.get_by_text("Other", exact=True).click()
         dialog.get_by_label("Other amount").fill(amount.removeprefix("$"))
     dialog.get_by_role("button", name="Go to checkout").click()
-    page.get_by_label("Card number", exact=True).fill("4242 4242 4242 4242")
-    page.get_by_label("Expires").fill("12 / 40")
-    page.get_by_label("Security code").fill("123")
-    page.get_by_role("button", name=f"Pay {amount}.00").click()
+    pay(page, f"{amount}.00")
     expect(page.locator(".toasts")).to_contain_text(f"has {amount}.00 more to spend")
     available = page.get_by_role("region", name="Available to spend")
     expect(available.locator(".amount")).to_have_text(f"{amount}.00")

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.actors import SYSTEM
 from api_keys import services as api_keys
-from billing.models import Charge
+from billing.models import BillingAccount, Charge
 from billing.rules import BillingItem
 from gateway.models import InferenceModel
 from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, UPSTREAM_KEY, World
@@ -324,6 +324,23 @@ def test_credits_that_are_gone_are_told_as_the_original_does_until_there_are_new
         "reason": "credits_exhausted",
     }
     assert caller.ask("fifty").status == 200
+
+
+def test_a_team_with_an_overdue_invoice_is_told_so_once_its_credits_are_gone(world: World) -> None:
+    caller = world.caller(ticks=50)
+    account = BillingAccount.of(caller.team)
+    account.update(spending_limit_ticks=10**9, invoicing_blocked_at=timezone.now())
+    assert caller.ask("fifty").status == 200
+
+    answer = caller.ask("fifty")
+    account.update(invoicing_blocked_at=None)  # As no invoice stands behind it.
+
+    assert answer.refusal() == (403, "invoice_overdue")
+    assert answer.json["error"] == (
+        f"Your team {caller.team.pk} has used all available credits, and nothing more is put on "
+        "an invoice because one is overdue. Pay it, or purchase credits, on "
+        f"{world.base_url}/team/{caller.team.pk}/billing/."
+    )
 
 
 def test_the_sandbox_is_for_the_gateway_alone(world: World) -> None:
