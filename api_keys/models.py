@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.scoping import TeamDoor, TeamOwned
-from api_keys import rules
+from api_keys import rules, secrets
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -39,7 +39,12 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def found_by(self, words: str) -> "ApiKeyQuerySet":
         """Keep the keys whose name has these words in it, or whose secret ends like them."""
-        return self.filter(Q(name__icontains=words) | Q(redacted__endswith=words))
+        found = Q(name__icontains=words)
+        if (
+            len(words) >= secrets.SHOWN_LENGTH
+        ):  # Of fewer characters there is one in any secret by chance.
+            found |= Q(redacted__endswith=words)
+        return self.filter(found)
 
     def with_spent(self, month: date) -> "ApiKeyQuerySet":
         """Add what each key has cost in the month, as `spent_ticks`."""

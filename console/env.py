@@ -33,7 +33,7 @@ def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int
     return int(value)
 
 
-def percent(name: str, *, default: str = "0") -> Decimal:
+def percent(name: str, *, default: str) -> Decimal:
     """Read a part of a hundred, with at most two decimals."""
     value = os.environ.get(name) or default
     if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?|100(\.00?)?", value, re.ASCII):
@@ -42,9 +42,8 @@ def percent(name: str, *, default: str = "0") -> Decimal:
     return Decimal(value)
 
 
-def choice(name: str, *, of: Sequence[str]) -> str:
-    """Read one of some words; unset, it is the first."""
-    value = os.environ.get(name) or of[0]
+def choice(name: str, *, default: str, of: Sequence[str]) -> str:
+    value = os.environ.get(name) or default
     if value not in of:
         message = f"{name}={value!r} is none of {', '.join(of)}."
         raise ImproperlyConfigured(message)

@@ -70,7 +70,7 @@ PREPAID_EXPIRY_MONTHS = env.number("PREPAID_EXPIRY_MONTHS", default=12, most=120
 DEFAULT_HARD_LIMIT_USD = env.number("DEFAULT_HARD_LIMIT_USD", default=2000, most=1_000_000)
 
 # Who takes the money: the built-in processor of test cards, or Stripe.
-PAYMENTS = env.choice("PAYMENTS", of=("sandbox", "stripe"))
+PAYMENTS = env.choice("PAYMENTS", default="sandbox", of=("sandbox", "stripe"))
 _secret = None if PAYMENTS == "stripe" else ""  # Without a default it has to be set.
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", _secret)
 STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY", _secret)
@@ -80,7 +80,7 @@ STRIPE_JS_URL = env.text("STRIPE_JS_URL", "https://js.stripe.com/v3/")
 # Countries whose cards are refused, by ISO 3166-1.
 REFUSED_CARD_COUNTRIES = env.names("REFUSED_CARD_COUNTRIES", "IN")
 # On every purchase and invoice from now on; issued ones keep what they have.
-TAX_PERCENT = env.percent("TAX_PERCENT")
+TAX_PERCENT = env.percent("TAX_PERCENT", default="0")
 TAX_NAME = env.text("TAX_NAME", "Tax")
 # What stands on documents as their issuer. Lines of the address are separated by "|".
 SELLER_NAME = env.text("SELLER_NAME", CONSOLE_NAME)

@@ -14,6 +14,7 @@ from accounts.models import Team, User
 from audit import services as audit
 from audit.models import AuditEvent
 from billing.models import BillingCycle
+from billing.rules import TICKS_PER_USD
 from tests.accounts.erasing import ASKED, DUE, EMAIL, acting, ask
 from tests.accounts.people import make_person
 from tests.factories import NOON
@@ -49,8 +50,8 @@ def test_an_account_with_a_debt_waits_and_does_not_keep_others_waiting(
     BillingCycle.across_teams.create(
         team=accounts.personal_team(person),
         month=NOON.date().replace(day=1),
-        charged_ticks=9,
-        accrued_ticks=9,
+        charged_ticks=TICKS_PER_USD,
+        accrued_ticks=TICKS_PER_USD,
     )
 
     assert accounts.erase_due(now=DUE + timedelta(days=1)) == 1

@@ -58,8 +58,8 @@ def test_all_times_are_shown_in_the_chosen_zone(client: Client) -> None:
 
     save(client, timezone="Pacific/Auckland")
 
-    log = client.get(reverse("audit:log", args=[accounts.personal_team(person).pk]))
     event = audit.log(accounts.personal_team(person))[0]
+    log = client.get(reverse("audit:log", args=[accounts.personal_team(person).pk]))
     local = event.happened_at.astimezone(zoneinfo.ZoneInfo("Pacific/Auckland"))
     assert f"{local:%H:%M:%S}" in log.content.decode()
 

@@ -14,9 +14,10 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
 from audit.models import AuditEvent
 from billing import services as billing
-from billing.models import BillingAccount, CreditGrant, LedgerEntry
+from billing.models import BillingAccount, CreditGrant, LedgerEntry, Purchase
 from billing.payments import Card
 from billing.rules import TICKS_PER_USD, BillingItem, Line
+from billing.services import refunds
 from tests.billing.codes import make_code, redeem
 from tests.factories import NOON, make_admin, make_team
 
@@ -63,6 +64,9 @@ def test_every_table_can_be_looked_up_and_no_row_deleted(
 ) -> None:
     make_code()
     redeem(team)
+    purchase = Purchase.of(team).get()
+    staff_actor = Actor.for_user(make_admin(team))
+    refunds.begin_refund(purchase=purchase, actor=staff_actor, reason="Withdrawn", now=NOON)
     row = model._base_manager.first()
     name = f"admin:billing_{model._meta.model_name}"
     assert row is not None

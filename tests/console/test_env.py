@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from console import env
 from tests.servers import ROOT
 
-READERS = {"text", "flag", "number", "names"}
+READERS = {"text", "flag", "number", "percent", "choice", "names"}
 
 
 def test_every_variable_is_in_the_example_with_its_default() -> None:
