@@ -33,7 +33,7 @@ def team() -> Team:
     team = make_team("Larkspur Labs")
     actor = Actor.for_user(make_admin(team))
     purchase = billing.begin(
-        team=team, actor=actor, amount_cents=500, idempotency_key="p", now=NOON
+        team=team, actor=actor, amount_cents=2_000, idempotency_key="p", now=NOON
     )
     card = Card("4242424242424242", expiry_month=12, expiry_year=2030, cvc="123")
     billing.pay(purchase=purchase, actor=actor, card=card, now=NOON)
@@ -149,7 +149,7 @@ def test_staff_set_the_hard_limit_through_the_service(staff: Client, team: Team)
     account.refresh_from_db()
     assert account.hard_limit_ticks == 5000 * TICKS_PER_USD
     assert account.spending_limit_ticks == 10 * TICKS_PER_USD
-    assert account.paid_ticks == 5 * TICKS_PER_USD
+    assert account.paid_ticks == 20 * TICKS_PER_USD
     event = AuditEvent.of(team).get(operation="SetHardLimit")
     assert event.actor_kind == "staff"
     assert event.happened_at <= timezone.now()
