@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from accounts import services as accounts
@@ -43,6 +44,25 @@ def test_it_is_made_once_and_found_again() -> None:
     assert len(audit.log(larkspur)) == events
     bob = User.objects.get(email=world["member"]["email"])
     assert larkspur in [membership.team for membership in accounts.teams_of(bob)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DEBUG", False, "passwords are printed, so it needs DEBUG=True"),
+        ("PAYMENTS", "stripe", "pay with test cards, so it needs PAYMENTS=sandbox"),
+    ],
+)
+def test_it_is_refused_where_it_would_do_harm(
+    settings: Settings, name: str, value: object, reason: str
+) -> None:
+    settings.DEBUG = True
+    setattr(settings, name, value)
+
+    with pytest.raises(CommandError, match=reason):
+        call_command("demo")
+
+    assert not Team.objects.exists()
 
 
 def test_nothing_in_it_lies_in_the_future() -> None:

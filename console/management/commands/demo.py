@@ -21,6 +21,11 @@ class Command(BaseCommand):
             raise CommandError(
                 "The demo makes accounts whose passwords are printed, so it needs DEBUG=True."
             )
+        if settings.PAYMENTS != "sandbox":
+            raise CommandError(
+                "The teams of the demo pay with test cards, so it needs PAYMENTS=sandbox. "
+                "Once it is made, the console can be started without it and with any PAYMENTS."
+            )
         world = demo.build(now=timezone.now())
         self.stdout.write(_as_json(world) if json else _as_text(world))
 
