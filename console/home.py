@@ -50,6 +50,7 @@ class Credit:
     available_ticks: int
     total_ticks: int  # With what requests in flight hold.
     days_left: int | None  # None when nothing was spent lately, or the reader may not know it.
+    is_invoice_overdue: bool
 
     @property
     def is_gone(self) -> bool:
@@ -165,6 +166,7 @@ def contents(membership: Membership, *, now: datetime, zone: ZoneInfo) -> dict[s
             balance.available_ticks,
             balance.total_ticks,
             days_left=balance.total_ticks // pace if pace else None,
+            is_invoice_overdue=balance.invoicing_blocked_at is not None,
         )
     return {
         "credit": credit,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, F, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, Greatest, Least
+from django.db.models.functions import Least
 
 from accounts.models import Team
 from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
@@ -36,6 +36,8 @@ class Balance:
     alert_percents: Sequence[int]  # At these parts of the limit a mail is sent.
     # Since when nothing goes on an invoice, whatever the limit, because one is overdue.
     invoicing_blocked_at: datetime | None = None
+    # This month's invoice was had before the month's end, so nothing more goes on one until then.
+    is_invoiced_early: bool = False
 
     @property
     def available_ticks(self) -> int:
@@ -66,9 +68,8 @@ def balance(team: Team, *, now: datetime) -> Balance:
     usable = CreditGrant.of(team).usable(now)
     prepaid = CreditGrant.Kind.PREPAID
     account = BillingAccount.of(team)
-    # As requests find it: a month that was closed before its end takes no more.
-    month = Coalesce(Greatest(Subquery(account.values("open_month")), cycle_of(now)), cycle_of(now))
-    cycle = BillingCycle.of(team).filter(month=month)
+    # What comes after the invoice, in a month that is invoiced before its end, is in the next one.
+    cycle = BillingCycle.of(team).filter(month__gte=cycle_of(now))
     parts: dict[str, Any] = {
         "free": _sum(usable.exclude(kind=prepaid), "remaining_ticks"),
         "prepaid": _sum(usable.filter(kind=prepaid), "remaining_ticks"),
@@ -88,6 +89,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
         ),
         "alerts": Subquery(account.values("alert_percents")),
         "blocked_at": Subquery(account.values("invoicing_blocked_at")),
+        "open_month": Subquery(account.values("open_month")),
     }
     row = dict(Team.objects.filter(pk=team.pk).annotate(**parts).values(*parts).get())
     # A team that has never used billing has no account yet; it will get this one.
@@ -108,6 +110,7 @@ def balance(team: Team, *, now: datetime) -> Balance:
         hard_limit_ticks=known["hard_limit"],
         alert_percents=row["alerts"],
         invoicing_blocked_at=row["blocked_at"],
+        is_invoiced_early=bool(row["open_month"] and row["open_month"] > cycle_of(now)),
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils.text import get_text_list
 
-from accounts.actors import Actor
+from accounts.actors import Actor, ActorKind
 from accounts.models import Team
 from audit import services as audit
 from billing.models import BillingAccount
-from billing.rules import usd
+from billing.rules import cycle_of, usd
 from billing.services.accounts import lock_account
 from billing.services.balance import balance
+from billing.services.methods import methods_on_file
 
 MOST_ALERTS: Final = 5
 PERCENTS: Final = range(1, 101)
@@ -32,7 +33,8 @@ def set_spending_limit(*, team: Team, actor: Actor, limit_ticks: int, now: datet
     """Set what the team lets itself be invoiced per month. Requests feel it at once.
 
     Raises SpendingLimitError above the hard limit, and below what this month's invoice already
-    carries or may yet carry when the requests in flight end.
+    carries or may yet carry when the requests in flight end. It is not raised in a month that is
+    invoiced before its end, and by customers not without a payment method.
     """
     account = lock_account(team)
     standing = balance(team, now=now)
@@ -43,8 +45,10 @@ def set_spending_limit(*, team: Team, actor: Actor, limit_ticks: int, now: datet
             f"{usd(limit_ticks)} is more than {usd(account.hard_limit_ticks)}, the highest limit "
             "that this team can choose."
         )
+    if limit_ticks > account.spending_limit_ticks:
+        _refuse_raising(account, actor, now)
     # Credits only is always a choice, except while the invoice is in use.
-    if limit_ticks < least:
+    if limit_ticks < min(least, account.spending_limit_ticks):
         raise SpendingLimitError(
             f"{usd(limit_ticks)} is less than {usd(least)}, which this month's invoice already "
             "carries or which requests in flight may still add to it."
@@ -57,6 +61,21 @@ def set_spending_limit(*, team: Team, actor: Actor, limit_ticks: int, now: datet
         description=f"Changed the monthly spending limit to {usd(limit_ticks)}",
         now=now,
     )
+
+
+def _refuse_raising(account: BillingAccount, actor: Actor, now: datetime) -> None:
+    month = cycle_of(now)
+    # The hard limit is for a whole month, whatever part of it is invoiced already.
+    if account.open_month and account.open_month > month:
+        raise SpendingLimitError(
+            f"{month:%B} is invoiced already. The limit can be raised again from 1 "
+            f"{account.open_month:%B} on."
+        )
+    if actor.kind == ActorKind.USER and not methods_on_file(account.team):
+        raise SpendingLimitError(
+            "There is nothing yet that an invoice could be charged to. Add a payment method "
+            "first, under Details."
+        )
 
 
 @transaction.atomic

@@ -182,8 +182,8 @@ def _preview(team: Team, now: datetime) -> Preview | None:
 def close_now(*, team: Team, actor: Actor, now: datetime) -> list[Invoice]:
     """Invoice all that a team that is to end has used, its running month included.
 
-    Nothing more goes on an invoice from then on, unless somebody raises the limit again; and that
-    would be on the next month's. Credits still work.
+    Nothing more goes on an invoice until the calendar month is over, or a month could have twice
+    its hard limit: `set_spending_limit` raises no limit before. Credits still work.
     """
     with transaction.atomic():
         account = lock_account(team)

@@ -43,6 +43,7 @@ def invoice(request: TeamRequest, invoice_id: UUID) -> HttpResponse:
     document = _document(request, invoice_id)
     context = {
         "invoice": document,
+        "counterpart": billing.counterpart(document),
         "printed": billing.printed(document),
         "is_blocked": document.is_open and _is_blocked(request),
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,
@@ -83,6 +84,7 @@ def preview(request: TeamRequest) -> HttpResponse:
         "printed": billing.printed_draft(coming.draft) if coming else None,
         "least_cents": billing.LEAST_CENTS,
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,
+        "is_invoiced_early": billing.balance(request.team, now=now).is_invoiced_early,
     }
     return render_page(request, "billing/preview.html", context)
 

@@ -14,7 +14,8 @@ from audit.models import AuditEvent
 from billing import services as billing
 from billing.models import BillingAccount, CreditGrant
 from billing.rules import TICKS_PER_USD, BillingItem, Line
-from tests.factories import NOON, make_funded_team, make_team
+from tests.billing.spending import keep_card
+from tests.factories import NOON, make_admin, make_funded_team, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -225,3 +226,14 @@ def test_locking_accounts_makes_the_missing_ones_and_asks_once_for_all() -> None
     assert set(accounts) == {team.pk for team in teams}
     assert BillingAccount.across_teams.count() == 5
     assert len(queries) == 3
+
+
+def test_a_customer_sets_a_limit_only_with_something_that_can_be_charged(team: Team) -> None:
+    alice = Actor.for_user(make_admin(team))
+
+    with pytest.raises(billing.SpendingLimitError, match="Add a payment method first"):
+        billing.set_spending_limit(team=team, actor=alice, limit_ticks=1, now=NOON)
+    keep_card(team)
+    billing.set_spending_limit(team=team, actor=alice, limit_ticks=1, now=NOON)
+
+    assert billing.balance(team, now=NOON).spending_limit_ticks == 1

@@ -12,8 +12,10 @@ from accounts.actors import SYSTEM
 from accounts.models import Team
 from accounts.rules import Permission
 from billing import services as billing
-from billing.models import CreditGrant
+from billing.models import BillingAccount, CreditGrant
+from billing.rules import TICKS_PER_USD
 from tests.billing.pages import give, page, spend, text
+from tests.billing.spending import keep_card
 from tests.factories import NOON, make_member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -84,6 +86,8 @@ def test_many_grants_and_entries_cost_no_more_queries_than_few(
 
 
 def test_the_spending_limit_is_changed_in_its_dialog(alice: Client, team: Team) -> None:
+    keep_card(team)
+
     response = alice.post(page("spending_limit", team), {"limit": "200"}, follow=True)
 
     words = text(response)
@@ -107,6 +111,17 @@ def test_a_wrong_limit_is_explained_in_the_dialog(
 
     assert sentence in text(response)
     assert re.search(r'<dialog id="limit-edit"[^>]* open', response.content.decode())
+
+
+def test_a_team_that_nothing_is_invoiced_for_is_told_what_helps(alice: Client, team: Team) -> None:
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=TICKS_PER_USD, now=NOON)
+    BillingAccount.of(team).update(invoicing_blocked_at=NOON)
+
+    words = text(alice.get(page("credits", team)))
+
+    assert "requests are refused until it is paid or credits are bought. Pay the invoice" in words
+    assert "raise the limit" not in words
+    assert "You can raise it" not in words
 
 
 def test_a_team_that_may_not_be_invoiced_has_no_limit_to_change(alice: Client, team: Team) -> None:

@@ -224,6 +224,19 @@ def test_running_out_is_told_once_a_month(limit: int) -> None:
     assert subjects(NEXT_MONTH) == [f"Requests of {team.name} are refused"]
 
 
+def test_a_team_with_an_overdue_invoice_is_told_to_pay_it(team: Team) -> None:
+    BillingAccount.of(team).update(invoicing_blocked_at=NOON)
+    ask(team, 10)
+
+    [message] = told()
+
+    assert (
+        "nothing more goes on an invoice until it is paid. Pay it, or buy credits" in message.body
+    )
+    assert "raise the spending limit" not in message.body
+    assert "begins anew" not in message.body
+
+
 def test_the_mail_about_running_out_says_what_helps() -> None:
     team = make_funded_team(usd="5")
     make_admin(team)

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from pytest_django import Settings
+from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
@@ -221,15 +222,17 @@ def test_a_team_that_ends_is_invoiced_at_once_and_nothing_more_after() -> None:
     assert_clean()
 
 
-def test_a_limit_raised_after_that_puts_usage_on_the_next_months_invoice() -> None:
+def test_a_request_in_flight_at_that_moment_goes_on_the_next_months_invoice() -> None:
     team = make_invoiced_team()
     spend_ticks(team, TICKS_PER_USD)
+    request = billing.HoldRequest(uuid7(), team.pk, TICKS_PER_USD, 0, 1)
+    billing.reserve([request], now=NOON, until=NOON + timedelta(minutes=2))
     billing.close_now(team=team, actor=SYSTEM, now=NOON)
-    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=TICKS_PER_USD, now=NOON)
 
-    spend_ticks(team, TICKS_PER_USD)
+    lines = [Line(BillingItem.COMPLETION, TICKS_PER_USD, 1)]
+    billing.settle([Settlement(request.request_id, team.pk, "atlas", lines)], now=NOON)
 
-    assert billing.balance(team, now=NOON).invoice_left_ticks == 0
+    assert billing.balance(team, now=NOON).available_ticks == 0
     billing.close_months(now=FIRST_OF_MAY)
     assert [i.month for i in invoices(team)] == [MARCH, APRIL]
     assert_clean()

@@ -20,7 +20,7 @@ from accounts.models import Team
 from accounts.rules import Permission
 from api_keys import services as api_keys
 from billing import services as billing
-from billing.models import CreditGrant
+from billing.models import BillingAccount, CreditGrant
 from billing.rules import TICKS_PER_USD, ticks_from_usd
 from gateway.models import Cluster, Deployment, InferenceModel
 from tests.factories import NOON, make_admin, make_funded_team, make_member, make_team
@@ -152,6 +152,20 @@ def test_a_team_without_credits_is_told_that_requests_are_refused(client: Client
 
     assert "The credits are used up." in html
     assert f'href="{reverse("billing:credits", args=[team.pk])}?dialog=buy">Buy credits' in html
+
+
+def test_a_team_with_an_overdue_invoice_is_led_to_it(client: Client) -> None:
+    team = make_team()
+    client.force_login(make_admin(team))
+    spend(team, "1", at=NOON)
+    billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=TICKS_PER_USD, now=NOON)
+    BillingAccount.of(team).update(invoicing_blocked_at=NOON)
+
+    html = read(client, team)
+
+    assert "Requests are refused until it is paid or the team has credits again." in html
+    assert "a higher spending limit" not in html
+    assert f'href="{reverse("billing:invoices", args=[team.pk])}">Invoices</a>' in html
 
 
 def test_credits_that_end_soon_are_announced(client: Client) -> None:
