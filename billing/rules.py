@@ -109,6 +109,11 @@ def usd(ticks: int) -> str:
     return f"{sign}${rounded:,f}"
 
 
+def usd_cents(cents: int) -> str:
+    """Write an amount that is kept in whole cents, as purchases and invoices are."""
+    return usd(cents * TICKS_PER_CENT)
+
+
 def lines_for(quantities: Mapping[BillingItem, int], prices: Prices) -> list[Line]:
     """Price what a request used. An item without a price is free."""
     return [Line(item, n, prices.get(item, 0)) for item, n in quantities.items() if n]

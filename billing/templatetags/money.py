@@ -17,8 +17,8 @@ def usd(ticks: int | None) -> str:
 
 @register.filter
 def usd_cents(cents: int | None) -> str:
-    """Write an amount that is kept in whole cents, as purchases and invoices are."""
-    return "" if cents is None else rules.usd(cents * rules.TICKS_PER_CENT)
+    """Write an amount as `rules.usd_cents` does; nothing for no amount."""
+    return "" if cents is None else rules.usd_cents(cents)
 
 
 @register.filter
