@@ -90,7 +90,7 @@ class TermsForm(forms.Form):
     )
     monthly_cap = AmountField(
         label="Monthly spending cap, US dollars",
-        max_digits=12,
+        required=False,
         help_text="Per calendar month in UTC. With none, the team's credits and limit alone count.",
         placeholder="None",
     )

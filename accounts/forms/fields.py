@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -12,8 +13,14 @@ from accounts.models import NAME_MAX_LENGTH, UNKNOWN_ZONE
 from accounts.names import in_one_line
 
 _WHOLE: Final = re.compile(r"[0-9]+|[0-9]{1,3}(,[0-9]{3})+")
-# A sign, and what is finer than a cent, are refused with sentences of their own.
-_AMOUNT: Final = re.compile(rf"-?({_WHOLE.pattern})(\.[0-9]+)?")
+# As pages write it. A sign, and what is finer than a cent, are refused with sentences of their own.
+_AMOUNT: Final = re.compile(
+    r"(?P<sign>[-\N{MINUS SIGN}]?)\$?" + rf"(?P<usd>({_WHOLE.pattern})(\.[0-9]+)?)"
+)
+# Nobody means more than ten billion dollars, and no column holds many times that.
+_MOST_USD: Final = 10**10
+# So much of what somebody typed is said again.
+_SAID: Final = 30
 PASSWORD_HINT: Final = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105
 
 
@@ -48,40 +55,46 @@ class LimitField(forms.IntegerField):
         )
 
     def to_python(self, value: Any) -> int | None:
-        return super().to_python(_plain(value, _WHOLE, str(self.error_messages["invalid"])))
+        text = value.strip() if isinstance(value, str) else value
+        if text and isinstance(text, str):
+            # Who writes "1,5" or "1.000" may mean either of two numbers, one a thousand times the
+            # other.
+            if not _WHOLE.fullmatch(text):
+                raise ValidationError(str(self.error_messages["invalid"]), code="invalid")
+            text = text.replace(",", "")
+        return super().to_python(text)
 
     def prepare_value(self, value: Any) -> Any:
         return f"{value:,}" if isinstance(value, int) else value
 
 
-class AmountField(forms.DecimalField):
-    """An amount of US dollars, or nothing. It may be written as pages show it: 1,250.50."""
+class AmountField(forms.Field):
+    """An amount of US dollars. It may be written as pages show it: $1,250.50."""
 
     def __init__(self, *, placeholder: str = "", **kwargs: Any) -> None:
         attrs = {"inputmode": "decimal", "autocomplete": "off", "placeholder": placeholder}
         super().__init__(
-            required=False,
-            decimal_places=2,
             widget=forms.TextInput({name: value for name, value in attrs.items() if value}),
-            error_messages={"invalid": "Enter an amount like 25 or 1,250.50, or nothing."},
+            error_messages={"required": "Enter an amount like 25 or 1,250.50."},
             **kwargs,
         )
 
-    def to_python(self, value: Any) -> Any:
-        return super().to_python(_plain(value, _AMOUNT, str(self.error_messages["invalid"])))
-
-
-def _plain(value: Any, shape: re.Pattern[str], otherwise: str) -> Any:
-    """Take a number's commas away if they stand where they belong.
-
-    Who writes "1,5" or "1.000" may mean either of two numbers, one a thousand times the other.
-    """
-    text = value.strip() if isinstance(value, str) else value
-    if not text or not isinstance(text, str):
-        return text
-    if not shape.fullmatch(text):
-        raise ValidationError(otherwise, code="invalid")
-    return text.replace(",", "")
+    def to_python(self, value: Any) -> Decimal | None:
+        typed = str(value or "").strip()
+        if not typed:
+            return None
+        said = typed if len(typed) <= _SAID else f"{typed[:_SAID]}…"
+        written = _AMOUNT.fullmatch(typed)
+        if not written:
+            raise ValidationError(f"“{said}” is not an amount. Enter one like 25 or 1,250.50.")
+        amount = Decimal(written["usd"].replace(",", ""))
+        if written["sign"] and amount:
+            raise ValidationError(f"{said} is less than $0.00.")
+        if amount > _MOST_USD:
+            raise ValidationError(f"{said} is too much.")
+        if amount != round(amount, 2):
+            raise ValidationError(f"{said} is finer than a cent.")
+        return amount
 
 
 class ZoneField(forms.CharField):

@@ -13,6 +13,8 @@ from billing.payments import AMEX, Card, brand_of, passes_luhn
 
 # No field of ours takes these in Stripe mode.
 CARD_FIELDS: Final = ("number", "expiry", "cvc")
+NUMBER_SENTENCE: Final = "A card number has 12 to 19 digits."
+EXPIRY_SENTENCE: Final = "Enter a month and a year, such as 04 / 30."
 
 
 class UnrepeatedInput(forms.TextInput):
@@ -29,6 +31,7 @@ class CardForm(forms.Form):
         label="Card number",
         max_length=30,
         widget=UnrepeatedInput(attrs={"inputmode": "numeric", "autocomplete": "cc-number"}),
+        error_messages={"required": "Enter the card's number.", "max_length": NUMBER_SENTENCE},
     )
     expiry = forms.CharField(
         label="Expires",
@@ -36,11 +39,16 @@ class CardForm(forms.Form):
         widget=UnrepeatedInput(
             attrs={"inputmode": "numeric", "autocomplete": "cc-exp", "placeholder": "MM / YY"}
         ),
+        error_messages=dict.fromkeys(("required", "max_length"), EXPIRY_SENTENCE),
     )
     cvc = forms.CharField(
         label="Security code",
         max_length=4,
         widget=UnrepeatedInput(attrs={"inputmode": "numeric", "autocomplete": "cc-csc"}),
+        error_messages={
+            "required": "Enter the card's security code.",
+            "max_length": "A security code has 3 or 4 digits.",
+        },
     )
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -50,7 +58,7 @@ class CardForm(forms.Form):
     def clean_number(self) -> str:
         number = re.sub(r"[ -]", "", self.cleaned_data["number"])
         if not re.fullmatch(r"[0-9]{12,19}", number):
-            raise forms.ValidationError("A card number has 12 to 19 digits.")
+            raise forms.ValidationError(NUMBER_SENTENCE)
         if not passes_luhn(number):
             raise forms.ValidationError("This is not a card number: a digit is wrong.")
         return number
@@ -59,7 +67,7 @@ class CardForm(forms.Form):
         typed = self.cleaned_data["expiry"]
         found = re.fullmatch(r"(0?[1-9]|1[0-2]) ?/? ?(?:20)?([0-9]{2})", typed)
         if not found:
-            raise forms.ValidationError("Enter a month and a year, such as 04 / 30.")
+            raise forms.ValidationError(EXPIRY_SENTENCE)
         month, year = int(found[1]), 2000 + int(found[2])
         if (year, month) < (self._now.year, self._now.month):
             raise forms.ValidationError(f"The card expired in {month:02} / {year % 100:02}.")
@@ -107,7 +115,7 @@ class MethodForm(forms.Form):
 
     method = forms.ChoiceField(
         label="Payment method",
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"class": "choices long"}),
         error_messages={
             "required": "Choose a payment method.",
             "invalid_choice": "This payment method is not on file any more. Choose another one.",
@@ -117,11 +125,7 @@ class MethodForm(forms.Form):
     def __init__(self, *args: Any, methods: Iterable[PaymentMethod], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["method"].choices = [  # type: ignore[attr-defined]
-            (
-                str(method.pk),
-                f"{method}, expires {method.exp_month:02} / {method.exp_year % 100:02}",
-            )
-            for method in methods
+            (str(method.pk), method.described) for method in methods
         ]
 
     @property

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from django import forms
 from django.conf import settings
 
+from accounts.forms.fields import AmountField
 from billing import services as billing
 from billing.models import PaymentMethod
 from billing.rules import tax_cents
@@ -59,15 +60,9 @@ class BuyForm(forms.Form):
         required=False,
         initial="25",
         widget=Segments(attrs={"class": "segments"}),
+        error_messages={"invalid_choice": "This amount is not offered any more. Choose another."},
     )
-    amount = forms.DecimalField(
-        label="Other amount, US dollars",
-        required=False,
-        min_value=0,
-        max_digits=9,
-        decimal_places=2,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-    )
+    amount = AmountField(label="Other amount, US dollars", required=False)
     pay_with = forms.ChoiceField(
         label="Pay with",
         required=False,
@@ -82,7 +77,7 @@ class BuyForm(forms.Form):
         self._choose("preset", [*((str(each), f"${each}") for each in presets), (OTHER, "Other")])
         self.fields["amount"].help_text = f"From ${least:,}.00 to ${most:,}.00."
         ways = [(CARD, "Guest checkout: enter a card")]
-        ways += [(str(method.pk), f"{method}, {_expiry(method)}") for method in methods]
+        ways += [(str(method.pk), method.described) for method in methods]
         remarks = ["A card that is entered is kept on file for the team once it has paid."]
         if billing.offers_transfers():
             ways.append((TRANSFER, "Bank transfer"))
@@ -96,11 +91,14 @@ class BuyForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        chosen = data.get("preset") or data.get("amount")
-        if chosen:
-            data["cents"] = int(Decimal(chosen) * 100)
+        if data.get("preset"):
+            # What was typed before that is not shown any more.
+            self.errors.pop("amount", None)
+            data["amount"] = Decimal(data["preset"])
+        if data.get("amount") is not None:
+            data["cents"] = int(data["amount"] * 100)
         elif not self.errors:
-            self.add_error("amount", "Enter an amount.")
+            self.add_error("amount", self.fields["amount"].error_messages["required"])
         return data
 
     @property
@@ -138,7 +136,3 @@ class PromoForm(forms.Form):
     @property
     def key(self) -> UUID:
         return UUID(str(self.cleaned_data["idempotency_key"]))
-
-
-def _expiry(method: PaymentMethod) -> str:
-    return f"expires {method.exp_month:02} / {method.exp_year % 100:02}"

@@ -16,17 +16,20 @@ class DetailsForm(forms.Form):
         label="Name",
         max_length=120,
         help_text="Of the company, or of the person who buys.",
+        error_messages={"required": "Enter a name."},
         widget=forms.TextInput(attrs={"autocomplete": "billing organization", "autofocus": True}),
     )
     email = forms.EmailField(
         label="Email",
         max_length=254,
         help_text="Mail about billing goes to this address.",
+        error_messages={"required": "Enter an email address."},
         widget=forms.EmailInput(attrs={"autocomplete": "billing email"}),
     )
     line1 = forms.CharField(
         label="Address",
         max_length=120,
+        error_messages={"required": "Enter an address."},
         widget=forms.TextInput(attrs={"autocomplete": "billing address-line1"}),
     )
     line2 = forms.CharField(
@@ -45,6 +48,7 @@ class DetailsForm(forms.Form):
     city = forms.CharField(
         label="City",
         max_length=80,
+        error_messages={"required": "Enter a city."},
         widget=forms.TextInput(attrs={"autocomplete": "billing address-level2"}),
     )
     state = forms.CharField(
@@ -54,7 +58,9 @@ class DetailsForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "billing address-level1"}),
     )
     country = forms.ChoiceField(
-        label="Country", widget=forms.Select(attrs={"autocomplete": "billing country"})
+        label="Country",
+        widget=forms.Select(attrs={"autocomplete": "billing country"}),
+        error_messages={"required": "Choose a country."},
     )
     tax_id_type = forms.ChoiceField(label="Kind of tax number (optional)", required=False)
     tax_number = forms.CharField(

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.forms.fields import AmountField
 from billing import services as billing
 from billing.rules import ticks_from_usd, usd, usd_from_ticks
 
@@ -13,19 +14,12 @@ from billing.rules import ticks_from_usd, usd, usd_from_ticks
 class SpendingLimitForm(forms.Form):
     """What may be invoiced per month."""
 
-    limit = forms.DecimalField(
-        label="US dollars per calendar month",
-        min_value=0,
-        max_digits=12,
-        decimal_places=2,
-        widget=forms.TextInput(
-            attrs={"inputmode": "decimal", "autocomplete": "off", "autofocus": True}
-        ),
-    )
+    limit = AmountField(label="US dollars per calendar month")
 
     def __init__(self, *args: Any, standing: billing.Balance, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         limit = self.fields["limit"]
+        limit.widget.attrs["autofocus"] = True
         limit.initial = f"{usd_from_ticks(standing.spending_limit_ticks):.2f}"
         limit.help_text = (
             f"From $0.00, which means credits only, to {usd(standing.hard_limit_ticks)}."

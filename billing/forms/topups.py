@@ -7,17 +7,16 @@ from django import forms
 
 from accounts.forms.fields import AmountField
 from billing import services as billing
-from billing.rules import TICKS_PER_CENT, usd
+from billing.rules import usd_cents
 
 
 class TopUpForm(forms.Form):
     """A rule's three amounts, as `terms` once they are valid."""
 
-    trigger = AmountField(label="When prepaid credits fall below, US dollars", max_digits=9)
-    amount = AmountField(label="Buy, US dollars of credits", max_digits=9)
+    trigger = AmountField(label="When prepaid credits fall below, US dollars")
+    amount = AmountField(label="Buy, US dollars of credits")
     month_max = AmountField(
         label="At most per calendar month, US dollars of credits",
-        max_digits=9,
         help_text="In UTC. What is bought by hand does not count.",
     )
 
@@ -26,21 +25,13 @@ class TopUpForm(forms.Form):
         kwargs["auto_id"] = "id_top_up_%s"
         super().__init__(*args, **kwargs)
         least, most = billing.top_up_bounds()
-        for name in ("trigger", "amount", "month_max"):
-            field = self.fields[name]
-            field.required = True
-            sentence = "Enter an amount like 25 or 1,250.50."
-            field.error_messages |= {"required": sentence, "invalid": sentence}
+        for name, field in self.fields.items():
             if top_up:
                 field.initial = f"{Decimal(getattr(top_up.rule, f'{name}_cents')) / 100:.2f}"
         self.fields["trigger"].widget.attrs["autofocus"] = True
-        self.fields["amount"].help_text = f"From {_usd(least)} to {_usd(most)}."
+        self.fields["amount"].help_text = f"From {usd_cents(least)} to {usd_cents(most)}."
 
     @property
     def terms(self) -> billing.TopUpTerms:
         cents = {f"{name}_cents": int(amount * 100) for name, amount in self.cleaned_data.items()}
         return billing.TopUpTerms(**cents)
-
-
-def _usd(cents: int) -> str:
-    return usd(cents * TICKS_PER_CENT)

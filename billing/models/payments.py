@@ -104,6 +104,11 @@ class PaymentMethod(TeamOwned):
         return f"{self.exp_month:02} / {self.exp_year % 100:02}"
 
     @property
+    def described(self) -> str:
+        """Told apart from another card with the same last digits."""
+        return f"{self.name}, {'expired' if self.has_expired else 'expires'} {self.expiry}"
+
+    @property
     def has_expired(self) -> bool:
         today = timezone.now().date()
         return (self.exp_year, self.exp_month) < (today.year, today.month)

@@ -51,6 +51,14 @@ def test_a_card_on_file_is_chosen_already_at_the_checkout(alice: Client, team: T
     assert (purchase.kind, purchase.status) == ("card", "pending")
 
 
+def test_the_dialog_says_that_a_transfer_begins_at_once(alice: Client, team: Team) -> None:
+    html = alice.get(page("credits", team)).text
+
+    assert '<span class="by-card">Go to checkout</span>' in html
+    assert '<span class="by-transfer">Begin bank transfer</span>' in html
+    assert "The transfer is awaited as soon as you begin it." in html
+
+
 def test_a_card_of_another_team_is_no_way_to_pay(alice: Client, team: Team) -> None:
     theirs = keep_card(make_team())
 
@@ -145,10 +153,11 @@ def test_it_is_switched_on_shown_and_switched_off(alice: Client, team: Team) -> 
     [
         ({"amount": "24.99"}, "One top-up can be from $25.00 to $10,000.00."),
         ({"amount": ""}, "Enter an amount like 25 or 1,250.50."),
-        ({"trigger": "1,5"}, "Enter an amount like 25 or 1,250.50."),
-        ({"trigger": "-5"}, "Choose from $1.00 to $10,000.00."),
+        ({"trigger": "1,5"}, "“1,5” is not an amount. Enter one like 25 or 1,250.50."),
+        ({"trigger": "-5"}, "-5 is less than $0.00."),
+        ({"trigger": "0"}, "Choose from $1.00 to $10,000.00."),
         ({"month_max": "20"}, "so nothing would ever be bought."),
-        ({"month_max": "9" * 30}, "9 digits"),
+        ({"month_max": "9" * 30}, f"{'9' * 30} is too much."),
     ],
 )
 def test_what_makes_no_sense_is_explained_in_the_dialog(

@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
+from accounts import services as accounts
 from accounts.actors import SYSTEM
 from accounts.models import Team
 from accounts.rules import Permission
@@ -16,7 +17,7 @@ from billing.models import BillingAccount, CreditGrant
 from billing.rules import TICKS_PER_USD
 from tests.billing.pages import give, page, spend, text
 from tests.billing.spending import keep_card
-from tests.factories import NOON, make_member
+from tests.factories import NOON, make_member, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
@@ -41,7 +42,17 @@ def test_a_team_without_credits_is_told_that_requests_are_refused(
 ) -> None:
     words = text(alice.get(page("credits", team)))
 
-    assert "Larkspur Labs has no credits yet. Requests are refused until it has some." in words
+    assert "There are no credits yet. Requests are refused until there are some." in words
+
+
+def test_the_credits_of_a_person_are_shared_with_nobody(client: Client) -> None:
+    person = make_user("Bea Holm")
+    client.force_login(person)
+
+    words = text(client.get(page("credits", accounts.personal_team(person))))
+
+    assert "Credits belong to your personal team: they are yours alone." in words
+    assert "shared by its members" not in words
 
 
 def test_running_low_and_running_out_are_said_before_and_after(alice: Client, team: Team) -> None:
@@ -96,12 +107,43 @@ def test_the_spending_limit_is_changed_in_its_dialog(alice: Client, team: Team) 
     assert "Resets on 1 April, 00:00 UTC. You can raise it up to $2,000.00." in words
 
 
+def test_a_limit_is_written_as_the_page_shows_it_and_the_highest_cannot_be_raised(
+    alice: Client, team: Team
+) -> None:
+    keep_card(team)
+
+    words = text(alice.post(page("spending_limit", team), {"limit": "$2,000.00"}, follow=True))
+
+    assert "$0.00 of $2,000.00 on the March invoice" in words
+    assert "You can raise it" not in words
+
+
+@pytest.mark.parametrize(
+    ("percents", "sentence"),
+    [
+        (
+            "50, 100",
+            "Mail comes at 50% and 100% of the limit, and when requests begin to be refused",
+        ),
+        ("", "A mail comes when requests begin to be refused, once a month."),
+    ],
+)
+def test_when_mail_comes_is_said_with_percentages_and_without(
+    alice: Client, team: Team, percents: str, sentence: str
+) -> None:
+    words = text(alice.post(page("alerts", team), {"percents": percents}, follow=True))
+
+    assert sentence in words
+
+
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [
         ("2000.01", "$2,000.01 is more than $2,000.00"),
-        ("-1", "greater than or equal to 0"),
-        ("lots", "Enter a number."),
+        ("$1,000,000", "$1,000,000.00 is more than $2,000.00"),
+        ("-1", "-1 is less than $0.00."),
+        ("lots", "“lots” is not an amount. Enter one like 25 or 1,250.50."),
+        ("", "Enter an amount like 25 or 1,250.50."),
     ],
 )
 def test_a_wrong_limit_is_explained_in_the_dialog(

@@ -150,6 +150,17 @@ def test_a_month_in_figures_credits_then_the_invoice(client: Client, old_team: T
 
 
 @pytest.mark.django_db
+def test_credits_that_never_were_are_not_used_up(client: Client, old_team: Team) -> None:
+    set_limit(old_team, 50)
+    spend(old_team, 1, MARCH + DAY)
+
+    page_text = words(client, old_team, MARCH + 10 * DAY)
+
+    assert "Without credits, requests go on the March invoice." in page_text
+    assert "Credits are used up" not in page_text
+
+
+@pytest.mark.django_db
 def test_how_long_credits_last_and_what_happens_then(client: Client, old_team: Team) -> None:
     """$40, of which $10 are spent in 5 days: $30 more last 15 days."""
     give(old_team, 40)
