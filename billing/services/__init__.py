@@ -70,6 +70,7 @@ from billing.services.methods import (
     finish_entry,
     forget_methods,
     forget_removed_methods,
+    heir,
     methods_on_file,
     remove_method,
     set_default_method,
@@ -81,6 +82,7 @@ from billing.services.months import close_all as close_months
 from billing.services.months import preview as preview_month
 from billing.services.notices import send_notices
 from billing.services.outlook import Outlook, outlook
+from billing.services.paying import Payable, PayStanding, payable
 from billing.services.pdf import pdf
 from billing.services.people import bought_by, forget_buyer, methods_of
 from billing.services.printing import Printed, printed, printed_draft
@@ -169,6 +171,8 @@ __all__ = [
     "Movement",
     "NoSuchTierError",
     "Outlook",
+    "PayStanding",
+    "Payable",
     "Prices",
     "Printed",
     "ProcessorUnavailableError",
@@ -226,6 +230,7 @@ __all__ = [
     "forget_removed_methods",
     "grant",
     "handle_events",
+    "heir",
     "invoice_csv",
     "ledger_csv",
     "ledger_page",
@@ -240,6 +245,7 @@ __all__ = [
     "offers_transfers",
     "outlook",
     "pay",
+    "payable",
     "pdf",
     "pending_transfers",
     "preview_month",

@@ -5,6 +5,7 @@ payment is kept on file once it has paid, for the whole team; one that is added 
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -67,6 +68,11 @@ def default_method(team: Team) -> PaymentMethod | None:
     """Say what is charged when nobody is there to choose."""
     methods = PaymentMethod.of(team).on_file()
     return methods.filter(processor=settings.PAYMENTS, is_default=True).first()
+
+
+def heir(method: PaymentMethod, on_file: Iterable[PaymentMethod]) -> PaymentMethod | None:
+    """Say which becomes the default when a default is removed: the newest other one."""
+    return next((other for other in on_file if other.pk != method.pk), None)
 
 
 def usable_method(team: Team, method_id: UUID) -> PaymentMethod:
@@ -251,15 +257,14 @@ def remove_method(*, team: Team, actor: Actor, method_id: UUID, now: datetime) -
     lock_account(team)
     method = usable_method(team, method_id)
     method.team = team
-    others = [other for other in methods_on_file(team) if other.pk != method.pk]
-    if not others:
+    follower = heir(method, methods_on_file(team))
+    if follower is None:
         raise LastMethodError
     was_default = method.is_default
     method.is_default, method.removed_at = False, now
     method.save(update_fields=["is_default", "removed_at"])
     after = ""
     if was_default:
-        follower = others[0]
         follower.is_default = True
         follower.save(update_fields=["is_default"])
         after = str(follower)

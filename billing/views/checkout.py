@@ -1,7 +1,7 @@
 """Paying by card: for a purchase of credits, and for the invoice of a month, in the same way."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -21,7 +21,8 @@ from billing import payments
 from billing import services as billing
 from billing.forms import MethodForm
 from billing.models import Invoice, Payment, PaymentMethod, Purchase
-from billing.rules import TICKS_PER_CENT, months_later, usd
+from billing.rules import months_later, usd_cents
+from billing.services import Payable, PayStanding
 from billing.views.cards import EntryForm, enter, entry_context, entry_form, runs_stripe
 
 # What the services raise where there is nothing to pay any more: the page says so.
@@ -32,70 +33,18 @@ NOT_PAYABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Payable:
-    """A purchase or an invoice as the pages of paying see it."""
-
-    target: Purchase | Invoice
-    payment: Payment | None  # The one that has paid, or may yet.
-
-    @property
-    def purchase(self) -> Purchase | None:
-        return self.target if isinstance(self.target, Purchase) else None
-
-    @property
-    def invoice(self) -> Invoice | None:
-        return self.target if isinstance(self.target, Invoice) else None
-
-    @property
-    def standing(self) -> str:
-        """One of payable, processing, asked, paid and expired; of a transfer, transfer."""
-        if self.payment:
-            return {
-                Payment.Status.PROCESSING: "processing",
-                Payment.Status.REQUIRES_ACTION: "asked",
-                Payment.Status.SUCCEEDED: "paid",
-            }[Payment.Status(self.payment.status)]
-        if self.invoice:
-            return "payable" if self.invoice.is_open else "paid"
-        purchase = self.purchase
-        if purchase is None or purchase.status == Purchase.Status.SUCCEEDED:
-            return "paid"
-        if purchase.status == Purchase.Status.EXPIRED:
-            return "expired"
-        return "transfer" if purchase.kind == Purchase.Kind.TRANSFER else "payable"
-
-    @property
-    def reason(self) -> str:
-        """Why the last attempt took nothing; empty if there was none."""
-        code = self.target.failure_code if isinstance(self.target, Purchase) else self._last_code
-        return payments.reason(code) if code else ""
-
-    @property
-    def _last_code(self) -> str:
-        last = Payment.of(self.target.team).filter(invoice=self.invoice).order_by("-pk").first()
-        return last.failure_code if last else ""
-
-    @property
-    def page_url(self) -> str:
-        return self._url("billing:checkout" if self.purchase else "billing:pay_invoice")
-
-    @property
-    def charge_url(self) -> str:
-        return self._url("billing:charge" if self.purchase else "billing:charge_invoice")
-
-    @property
-    def confirm_url(self) -> str:
-        return self._url("billing:confirm" if self.purchase else "billing:confirm_invoice")
-
-    @property
-    def back_url(self) -> str:
-        if self.purchase:
-            return reverse("billing:credits", args=[self.target.team_id])
-        return self._url("billing:invoice")
-
-    def _url(self, name: str) -> str:
-        return reverse(name, args=[self.target.team_id, self.target.pk])
+# The addresses of paying: the page, where a card on file pays, the bank's question, the way back.
+_PURCHASE_PAGES: Final = {
+    "page_url": "billing:checkout",
+    "charge_url": "billing:charge",
+    "confirm_url": "billing:confirm",
+}
+_INVOICE_PAGES: Final = {
+    "page_url": "billing:pay_invoice",
+    "charge_url": "billing:charge_invoice",
+    "confirm_url": "billing:confirm_invoice",
+    "back_url": "billing:invoice",
+}
 
 
 # --- Purchases --------------------------------------------------------------------------------
@@ -167,19 +116,21 @@ def confirm_invoice(request: TeamRequest, invoice_id: UUID) -> HttpResponse:
 def _pay(request: TeamRequest, payable: Payable) -> HttpResponse:
     now = timezone.now()
     form = entry_form(request.POST if request.method == "POST" else None, now=now)
-    if request.method == "POST" and payable.standing != "payable":
+    if request.method == "POST" and payable.standing != PayStanding.PAYABLE:
         return _to_outcome(request, payable)
     if request.method == "POST" and form.is_valid():
         method = enter(request, form, now=now)
         if method:
             return _collect(request, payable, method, now)
-    if payable.standing == "asked" or (payable.standing == "paid" and payable.invoice):
+    if payable.standing == PayStanding.ASKED or (
+        payable.standing == PayStanding.PAID and payable.invoice
+    ):
         return _to_outcome(request, payable)
     return _page(request, payable, form=form)
 
 
 def _charge(request: TeamRequest, payable: Payable) -> HttpResponse:
-    if payable.standing != "payable":
+    if payable.standing != PayStanding.PAYABLE:
         return _to_outcome(request, payable)
     form = MethodForm(request.POST, methods=billing.methods_on_file(request.team))
     if not form.is_valid():
@@ -199,13 +150,13 @@ def _collect(
         billing.collect(target=payable.target, method=method, actor=request.actor, now=now)
     except (*NOT_PAYABLE, billing.MethodGoneError) as error:
         messages.error(request, str(error))
-        return redirect(payable.page_url)
-    return _to_outcome(request, _anew(payable))
+        return redirect(_addresses(payable)["page_url"])
+    return _to_outcome(request, billing.payable(payable.target))
 
 
 def _confirm(request: TeamRequest, payable: Payable) -> HttpResponse:
     payment = payable.payment
-    if payment is None or payable.standing != "asked":
+    if payment is None or payable.standing != PayStanding.ASKED:
         return _to_outcome(request, payable)
     is_decided = payments.is_sandbox() or request.POST.get("answer") == "decline"
     try:
@@ -216,21 +167,12 @@ def _confirm(request: TeamRequest, payable: Payable) -> HttpResponse:
             )
         if request.method == "POST":
             # At Stripe the person has answered in the browser, and `_purchase` asked what it was.
-            return _to_outcome(request, _anew(payable))
+            return _to_outcome(request, billing.payable(payable.target))
         secret = "" if payments.is_sandbox() else billing.bank_question(payment).client_secret
     except billing.ProcessorUnavailableError as error:
         messages.error(request, str(error))
-        return redirect(payable.back_url)
-    context = {
-        "payable": payable,
-        "purchase": payable.purchase,
-        "payment": payment,
-        "client_secret": secret,
-        "expires_at": _expiry(timezone.now()),
-        "details": billing.details(request.team),
-        "tax_name": settings.TAX_NAME,
-        **entry_context(),
-    }
+        return redirect(_addresses(payable)["back_url"])
+    context = {**_context(request, payable), "payment": payment, "client_secret": secret}
     return render_page(request, "billing/confirm.html", context)
 
 
@@ -242,24 +184,47 @@ def _page(
     form: EntryForm | None = None,
     method_form: MethodForm | None = None,
 ) -> HttpResponse:
-    now = timezone.now()
     methods = billing.methods_on_file(request.team)
-    chosen = request.GET.get("method") or (str(methods[0].pk) if methods else "")
+    named = next((each for each in methods if str(each.pk) == request.GET.get("method")), None)
+    chosen = named or next(iter(methods), None)
     purchase = payable.purchase
     context = {
-        "payable": payable,
-        "purchase": purchase,
-        "form": form or entry_form(None, now=now),
-        "method_form": method_form or MethodForm(methods=methods, initial={"method": chosen}),
-        "methods": methods,
-        "expires_at": _expiry(now),
-        "details": billing.details(request.team),
-        "tax_name": settings.TAX_NAME,
+        **_context(request, payable),
+        "form": form or entry_form(None, now=timezone.now()),
+        "method_form": method_form
+        or MethodForm(methods=methods, initial={"method": chosen and str(chosen.pk)}),
+        "has_methods": bool(methods or method_form),
+        # Who has chosen a card on file already is asked for that one first.
+        "is_on_file_first": bool(named or method_form),
         "invoice": Invoice.of(request.team).filter(purchase=purchase).first() if purchase else None,
         "account": billing.transfer_account(),
-        **entry_context(),
     }
     return render_page(request, "billing/checkout.html", context)
+
+
+def _context(request: TeamRequest, payable: Payable) -> dict[str, Any]:
+    """Give what both pages need to say what is paid for and for whom."""
+    return {
+        "payable": payable,
+        "purchase": payable.purchase,
+        **_addresses(payable),
+        "expires_at": _expiry(timezone.now()),
+        "details": billing.details(request.team),
+        "tax_name": settings.TAX_NAME,
+        **entry_context(),
+    }
+
+
+def _addresses(payable: Payable) -> dict[str, str]:
+    """Say where the pages of paying for this are, and where one goes back to."""
+    target = payable.target
+    names = _PURCHASE_PAGES if payable.purchase else _INVOICE_PAGES
+    # Credits that are bought have no page of their own.
+    credits_url = reverse("billing:credits", args=[target.team_id])
+    addresses = {
+        key: reverse(name, args=[target.team_id, target.pk]) for key, name in names.items()
+    }
+    return {"back_url": credits_url, **addresses}
 
 
 def _expiry(now: datetime) -> datetime | None:
@@ -275,7 +240,7 @@ def _purchase(request: TeamRequest, purchase_id: UUID) -> Payable:
         purchase = billing.reconcile(purchase=purchase, now=timezone.now())
     except billing.ProcessorUnavailableError as error:
         messages.error(request, str(error))
-    return Payable(purchase, billing.living_payment(purchase))
+    return billing.payable(purchase)
 
 
 def _invoice(request: TeamRequest, invoice_id: UUID) -> Payable:
@@ -287,31 +252,19 @@ def _invoice(request: TeamRequest, invoice_id: UUID) -> Payable:
             billing.reconcile_payment(payment=payment, now=timezone.now())
         except billing.ProcessorUnavailableError as error:
             messages.error(request, str(error))
-    return _anew(Payable(invoice, payment))
-
-
-def _anew(payable: Payable) -> Payable:
-    """Read again what an attempt to pay may have changed."""
-    target = payable.target
-    if isinstance(target, Purchase):
-        again: Purchase | Invoice = (
-            Purchase.of(target.team).select_related("team", "buyer").get(pk=target.pk)
-        )
-    else:
-        again = Invoice.of(target.team).select_related("team", "receivable").get(pk=target.pk)
-    return Payable(again, billing.living_payment(again))
+    return billing.payable(invoice)
 
 
 def _to_outcome(request: TeamRequest, payable: Payable) -> HttpResponseRedirect:
     """Lead to where it goes on: the bank's question, what was paid for, or the page of paying."""
     standing = payable.standing
-    if standing == "asked":
-        return redirect(payable.confirm_url)
-    if standing == "paid" and payable.invoice:
+    if standing == PayStanding.ASKED:
+        return redirect(_addresses(payable)["confirm_url"])
+    if standing == PayStanding.PAID and payable.invoice:
         messages.success(request, f"Invoice {payable.invoice.reference} is paid.")
-        return redirect(payable.back_url)
-    if standing == "paid" and payable.purchase and request.method == "POST":
-        bought = usd(payable.purchase.amount_cents * TICKS_PER_CENT)
+        return redirect(_addresses(payable)["back_url"])
+    if standing == PayStanding.PAID and payable.purchase and request.method == "POST":
+        bought = usd_cents(payable.purchase.amount_cents)
         messages.success(request, f"{request.team.name} has {bought} more to spend.")
-        return redirect(payable.back_url)
-    return redirect(payable.page_url)
+        return redirect(_addresses(payable)["back_url"])
+    return redirect(_addresses(payable)["page_url"])

@@ -56,9 +56,11 @@ def _details_page(
     saved = billing.details(request.team)
     name = request.user.name if request.team.is_personal else request.team.name
     methods = billing.methods_on_file(request.team)
+    removing = _removing(request, methods)
     context = {
         "methods": methods,
-        "removing": _removing(request, methods),
+        "removing": removing,
+        "heir": removing and billing.heir(removing, methods),
         "details": saved,
         "is_outdated": is_outdated,
         "may_write": Permission.BILLING_WRITE in request.membership.permissions,

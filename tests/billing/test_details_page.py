@@ -12,10 +12,11 @@ from accounts.actors import SYSTEM
 from accounts.models import Team
 from accounts.rules import Permission
 from billing import services as billing
-from billing.models import Invoice
+from billing.models import Invoice, PaymentMethod
 from tests.accounts.proving import HOUR, location, prove
 from tests.accounts.security import PROVE
 from tests.billing.pages import CARD, begun, page, text
+from tests.billing.spending import keep_card
 from tests.billing.test_details import LARKSPUR, save, saved
 from tests.clients import Browser
 from tests.factories import NOON, make_admin, make_member, make_team
@@ -80,9 +81,12 @@ def test_the_form_of_a_new_team_begins_with_its_name(alice: Client, team: Team) 
         ({"tax_number": ""}, "Enter the number, or choose “None” as its kind."),
         ({"email": "accounts"}, "Enter a valid email address."),
         ({"country": "XX"}, "XX is not one of the available choices."),
-        ({"country": ""}, "This field is required."),
+        ({"country": ""}, "Choose a country."),
         ({"tax_id_type": "xx_vat"}, "xx_vat is not one of the available choices."),
-        ({"name": "  "}, "This field is required."),
+        ({"name": "  "}, "Enter a name."),
+        ({"email": ""}, "Enter an email address."),
+        ({"line1": ""}, "Enter an address."),
+        ({"city": ""}, "Enter a city."),
         ({"name": "a" * 121}, "at most 120 characters (it has 121)"),
         ({"line1": "a\0b"}, "Null characters are not allowed."),
     ],
@@ -169,6 +173,35 @@ def test_saving_asks_for_a_proof_and_then_goes_on(team: Team) -> None:
     proven = prove(stale, asked)
     stale.get(proven.headers["Location"])
     assert saved(team).name == "Larkspur Labs GmbH"
+
+
+# --- Cards on file
+
+
+def test_two_cards_with_the_same_last_digits_are_told_apart(alice: Client, team: Team) -> None:
+    older = keep_card(team)
+    PaymentMethod.across_teams.create(
+        team=team,
+        processor=older.processor,
+        reference="another",
+        brand=older.brand,
+        last4=older.last4,
+        exp_month=4,
+        exp_year=2031,
+        added_at=NOON,
+        kept_at=NOON,
+    )
+    address = page("details", team)
+
+    html = alice.get(address).text
+    asked = text(alice.get(f"{address}?dialog=remove&method={older.pk}"))
+
+    for expiry in ("04 / 31", "12 / 99"):
+        assert f'aria-label="Actions for Visa ending 4242, expires {expiry}"' in html
+        assert f'<th scope="row">Visa ending 4242<span class="off">, {expiry}</span></th>' in html
+    assert "Remove Visa ending 4242, expires 12 / 99" in asked
+    heir = "It is the default. Visa ending 4242, expires 04 / 31, becomes the default then."
+    assert heir in asked
 
 
 # --- Where they appear
