@@ -1,6 +1,7 @@
 """What was billed: documents that are written once, with a number at issue."""
 
 from datetime import UTC, date
+from typing import Final
 
 from django.db import models
 from django.db.models import F, Q, QuerySet
@@ -45,6 +46,8 @@ class Invoice(TeamOwned):
         PURCHASE = "purchase", "Credit purchase"
         MONTH = "month", "Monthly usage"
         CREDIT = "credit", "Credit note"
+
+    NAMES: Final = {Kind.PURCHASE: "Receipt", Kind.MONTH: "Invoice", Kind.CREDIT: "Credit note"}
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, related_name="+")
@@ -114,19 +117,47 @@ class Invoice(TeamOwned):
         return receivable is None or receivable.paid_at is None
 
     @property
+    def is_overdue(self) -> bool:
+        """Whether it was tried to the end: nothing more is collected for it by itself."""
+        receivable = getattr(self, "receivable", None)
+        return self.is_open and receivable is not None and receivable.next_try_at is None
+
+    @property
     def settled_with(self) -> str:
         """What it was paid with, or back to: "Visa ending 4242"."""
+        if self.paid_with:
+            return self.paid_with
         receivable = getattr(self, "receivable", None)
-        return receivable.paid_with if receivable else self.paid_with
+        return receivable.paid_with if receivable else ""
+
+    @property
+    def settlement(self) -> str:
+        """How it was paid, or paid back: "paid with Visa ending 4242"; nothing while it is open."""
+        what, is_credit = self.settled_with, self.kind == self.Kind.CREDIT
+        paid = "paid back" if is_credit else "paid"
+        if what == Purchase.BANK_TRANSFER:
+            return f"{paid} by bank transfer"
+        return f"{paid} {'to' if is_credit else 'with'} {what}" if what else ""
 
     @property
     def standing(self) -> str:
         """What has become of it, in a word."""
         if self.kind == self.Kind.CREDIT:
             return "Credited"
+        if self.is_overdue:
+            return "Overdue"
         return "Open" if self.is_open else "Paid"
 
     @property
     def reference(self) -> str:
         """The number as it is printed."""
         return f"{self.series_id}-{self.number:06}"
+
+    @property
+    def name(self) -> str:
+        """What such a document is called: a receipt, an invoice or a credit note."""
+        return self.NAMES[self.Kind(self.kind)]
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.reference}"

@@ -34,6 +34,9 @@ class Purchase(TeamOwned):
     # The outcome is the processor's to tell.
     UNDECIDED = frozenset({Status.PROCESSING, Status.REQUIRES_ACTION})
 
+    # What one by bank transfer is paid with, where others name a card.
+    BANK_TRANSFER = "Bank transfer"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.CARD)
     amount_cents = models.PositiveBigIntegerField()  # Of credits; the tax is charged besides.

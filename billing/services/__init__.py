@@ -40,6 +40,7 @@ from billing.services.details import (
     forget_details,
     save_details,
 )
+from billing.services.documents import counterpart
 from billing.services.exports import invoice_csv, ledger_csv
 from billing.services.grants import (
     GrantStanding,
@@ -213,6 +214,7 @@ __all__ = [
     "collect_due",
     "completion_price_ticks",
     "confirm",
+    "counterpart",
     "countries",
     "create_promo_code",
     "cycle_of",

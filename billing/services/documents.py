@@ -12,6 +12,8 @@ from accounts.models import Team, User
 from billing.models import BillingCycle, Invoice, InvoiceSeries, Purchase, Refund
 from billing.rules import cents_from_ticks, tax_cents
 from billing.services.details import details
+from billing.services.mails import send_mail
+from billing.services.methods import default_method
 from billing.services.month_lines import lines_of
 
 RECEIPTS: Final = "R"
@@ -155,15 +157,28 @@ def issue_credit(*, refund: Refund, now: datetime) -> Invoice:
 
 
 def _issue(series_code: str, **fields: Any) -> Invoice:
-    """Give a document its number, last of all and under the lock of its series.
+    """Give a document its number, last of all and under the lock of its series, and mail of it.
 
-    A transaction that fails gives its number back, and others wait for it no longer than a commit
-    takes.
+    A transaction that fails gives its number back, and others wait for it no longer than a mail
+    takes to be written down.
     """
     series, _ = InvoiceSeries.objects.select_for_update().get_or_create(code=series_code)
     series.last_number += 1
     series.save(update_fields=["last_number"])
-    return Invoice.across_teams.create(series=series, number=series.last_number, **fields)
+    issued = Invoice.across_teams.create(series=series, number=series.last_number, **fields)
+    words = {"invoice": issued, "purchase": issued.purchase, "method": default_method(issued.team)}
+    send_mail(issued.team, "document_issued", words)
+    return issued
+
+
+def counterpart(invoice: Invoice) -> Invoice | None:
+    """Find the credit note that a receipt was refunded by, or the receipt of a credit note."""
+    issued = Invoice.of(invoice.team)
+    if invoice.purchase_id:
+        return issued.filter(refund__purchase=invoice.purchase_id).first()
+    if invoice.refund_id:
+        return issued.filter(purchase__refund=invoice.refund_id).first()
+    return None
 
 
 def _seller() -> dict[str, Any]:

@@ -25,7 +25,6 @@ SANDBOX_BUSINESS_DAYS: Final = 2
 # A transfer that is awaited costs nobody anything; that many tell that nobody will make them.
 MOST_PENDING: Final = 10
 SATURDAY: Final = 5
-PAID_WITH: Final = "Bank transfer"
 # Of a purchase that expired: somebody ended it.
 CANCELLED: Final = "cancelled"
 SANDBOX_ACCOUNT: Final = (
@@ -120,9 +119,8 @@ def transfer_arrived(*, purchase: Purchase, actor: Actor, now: datetime) -> Purc
     lock_account(purchase.team)
     if locked(purchase).status == Purchase.Status.SUCCEEDED:
         return purchase
-    purchase = deliver(purchase=purchase, paid_with=PAID_WITH, actor=actor, now=now)
-    _tell("transfer_arrived", purchase)
-    return purchase
+    # The receipt's mail says that it has arrived.
+    return deliver(purchase=purchase, paid_with=Purchase.BANK_TRANSFER, actor=actor, now=now)
 
 
 def run_transfers(*, now: datetime) -> None:

@@ -43,6 +43,7 @@ def owing(*, usd: int = 20, number: str | None = DECLINES) -> Team:
         keep_card(team, number)
     spend_ticks(team, usd * TICKS_PER_USD)
     billing.close_months(now=ISSUED)
+    mail.outbox.clear()  # That it was issued.
     return team
 
 

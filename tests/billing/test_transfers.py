@@ -138,7 +138,7 @@ def test_in_the_sandbox_it_arrives_after_two_business_days(
     assert (purchase.status, purchase.paid_with) == ("succeeded", "Bank transfer")
     assert credits_of(team) == 250
     assert Invoice.of(team).get().total_cents == 25_000
-    assert subjects()[-1] == "$250.00 of credits for Larkspur Labs have arrived"
+    assert subjects()[-1] == "Receipt R-000001 of Larkspur Labs: $250.00"
 
 
 @pytest.mark.usefixtures("by_hand")
