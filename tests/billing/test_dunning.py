@@ -17,8 +17,8 @@ from billing.models import (
     Invoice,
     Payment,
     PaymentMethod,
+    ProcessorCustomer,
     Receivable,
-    SandboxMethod,
 )
 from billing.rules import TICKS_PER_USD
 from billing.services import HoldRequest, Refusal
@@ -38,7 +38,7 @@ def day(days: int) -> datetime:
 
 def owing(*, usd: int = 20, number: str | None = DECLINES) -> Team:
     """Make a team that owes an invoice for March, with such a card as its default."""
-    team = make_invoiced_team()
+    team = make_invoiced_team(name="Larkspur Labs")
     if number:
         keep_card(team, number)
     spend_ticks(team, usd * TICKS_PER_USD)
@@ -93,6 +93,7 @@ def test_it_is_tried_on_the_days_1_3_5_and_7_with_a_mail_each_and_then_invoicing
     team = owing()
     tried: list[float] = []
     mails: list[str] = []
+    told: list[str] = []
 
     for hour in range(24 * 20):
         now = ISSUED + timedelta(hours=hour)
@@ -101,12 +102,17 @@ def test_it_is_tried_on_the_days_1_3_5_and_7_with_a_mail_each_and_then_invoicing
         if mail.outbox:
             tried.append(hour / 24)
             mails.append(str(mail.outbox[-1].body))
+            told.append(str(mail.outbox[-1].subject))
             assert is_blocked(team) == (len(tried) == 5)
 
     assert tried == [0, 1, 3, 5, 7]
     assert "tried again on 2 April" in mails[0]
     assert "tried again on 8 April" in mails[3]
     assert "not tried again" in mails[4]
+    assert told == [
+        *["Invoice M-000001 of Larkspur Labs could not be collected"] * 4,
+        "Invoicing of Larkspur Labs has stopped: invoice M-000001 is unpaid",
+    ]
     assert "The bank declined the card." in mails[0]
     assert owed(team).next_try_at is None
     assert_clean()
@@ -263,7 +269,7 @@ def test_a_try_that_was_begun_and_never_written_is_made_after_the_lease() -> Non
 
 def test_one_invoice_that_cannot_be_tried_keeps_no_other_waiting() -> None:
     broken = owing(number="4242424242424242")
-    SandboxMethod.objects.all().delete()
+    ProcessorCustomer.of(broken).delete()
     sound = owing(number="4242424242424242")
 
     with pytest.raises(billing.CollectingError):
