@@ -13,7 +13,7 @@ from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Team
 from audit import services as audit
-from billing.models import CreditGrant, Hold, LedgerEntry
+from billing.models import CreditGrant, Hold, LedgerEntry, Refund
 from billing.rules import usd
 from billing.services.accounts import lock_account
 from billing.services.refunds import awaited_grants
@@ -28,6 +28,9 @@ class Standing(StrEnum):
     NEXT = "Next"
     USED_UP = "Used up"
     EXPIRED = "Expired"
+    BEING_REFUNDED = "Being refunded"
+    REFUNDED = "Refunded"
+    PARTLY_REFUNDED = "Partly refunded"  # What was left of it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class GrantStanding:
 
     @property
     def is_over(self) -> bool:
-        return self.standing in {Standing.USED_UP, Standing.EXPIRED}
+        return self.standing not in {Standing.IN_USE, Standing.NEXT}
 
 
 # How many grants that are over the billing page still shows.
@@ -207,8 +210,20 @@ def standings(team: Team, *, now: datetime) -> list[GrantStanding]:
         GrantStanding(grant, standing, grant.remaining_ticks)
         for grant, standing in zip(usable, waiting, strict=False)
     ]
+    refunds = Refund.of(team).exclude(status=Refund.Status.FAILED).select_related("purchase")
+    refunded = {refund.purchase.grant_key: refund for refund in refunds}
     for grant in over:
         # What remains of it, if the hourly job has not come by yet, cannot be spent any more.
         ran_out = not grant.remaining_ticks and grant.pk not in expired
-        rows.append(GrantStanding(grant, Standing.USED_UP if ran_out else Standing.EXPIRED, 0))
+        ending = Standing.USED_UP if ran_out else Standing.EXPIRED
+        if refund := refunded.get(grant.idempotency_key):
+            ending = _ending(refund)
+        rows.append(GrantStanding(grant, ending, 0))
     return rows
+
+
+def _ending(refund: Refund) -> Standing:
+    if refund.status == Refund.Status.PENDING:
+        return Standing.BEING_REFUNDED
+    is_all = refund.amount_cents == refund.purchase.amount_cents
+    return Standing.REFUNDED if is_all else Standing.PARTLY_REFUNDED

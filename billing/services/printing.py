@@ -7,18 +7,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.utils.formats import date_format
+from django.utils.text import capfirst
 
 from billing.models import Invoice
-from billing.rules import TICKS_PER_CENT, usd, usd_from_ticks
+from billing.rules import usd_cents, usd_from_ticks
 from billing.services.documents import Draft
+from billing.services.month_lines import UNCHARGED
 
 # Prices are told for so many tokens, as they are on the page of models.
 PRICED: Final = 1_000_000
-_TITLES: Final = {
-    Invoice.Kind.PURCHASE: "Receipt",
-    Invoice.Kind.MONTH: "Invoice",
-    Invoice.Kind.CREDIT: "Credit note",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +59,21 @@ def printed(invoice: Invoice) -> Printed:
     if invoice.month:
         facts.append(("For", f"Usage in {_month(invoice.month)} (UTC)"))
     if invoice.paid_with:
-        is_credit = invoice.kind == Invoice.Kind.CREDIT
-        facts.append(("Paid back to" if is_credit else "Paid with", invoice.paid_with))
+        facts.append(("Payment", capfirst(invoice.settlement)))
     notes = []
     if invoice.kind == Invoice.Kind.PURCHASE:
         notes.append("Credits are not refundable, except where the law requires it.")
-    return _printed(invoice, title=title(invoice), facts=facts, notes=notes)
+    return _printed(invoice, title=invoice.title, facts=facts, notes=notes)
 
 
 def printed_draft(draft: Draft) -> Printed:
     """Write what the bill of a month would be."""
-    return _printed(draft, title=f"{_month(draft.month)} so far", facts=[], notes=[])
-
-
-def title(invoice: Invoice) -> str:
-    return f"{_TITLES[Invoice.Kind(invoice.kind)]} {invoice.reference}"
+    notes = []
+    if any(line["description"] == UNCHARGED for line in draft.lines):
+        notes.append(
+            f"“{UNCHARGED}” is what requests used beyond what was held for them. It is taken off again."
+        )
+    return _printed(draft, title=f"{_month(draft.month)} so far", facts=[], notes=notes)
 
 
 def _printed(
@@ -86,13 +83,13 @@ def _printed(
     items = [line for line in lines if "item" in line]
     rest = [line for line in lines if "item" not in line]
     if document.month:
-        sums = [("Usage", _usd(sum(line["amount_cents"] for line in items)))] if rest else []
-        sums += [(_named(line), _usd(line["amount_cents"])) for line in rest]
+        sums = [("Usage", usd_cents(sum(line["amount_cents"] for line in items)))] if rest else []
+        sums += [(_named(line), usd_cents(line["amount_cents"])) for line in rest]
     else:
         items, sums = rest, []
     if document.tax_percent or document.tax_cents:
-        sums.append(("Total before tax", _usd(document.subtotal_cents)))
-        sums.append((_tax(document.tax_name, document.tax_percent), _usd(document.tax_cents)))
+        sums.append(("Total before tax", usd_cents(document.subtotal_cents)))
+        sums.append((_tax(document.tax_name, document.tax_percent), usd_cents(document.tax_cents)))
     return Printed(
         title=title,
         facts=facts,
@@ -101,17 +98,17 @@ def _printed(
         is_itemised=bool(document.month),
         rows=[_row(line) for line in items],
         sums=sums,
-        total=("Total (USD)", _usd(document.total_cents)),
+        total=("Total (USD)", usd_cents(document.total_cents)),
         notes=notes,
     )
 
 
 def _row(line: Mapping[str, Any]) -> Row:
     if "item" not in line:
-        return Row(item=line["description"], amount=_usd(line["amount_cents"]))
+        return Row(item=line["description"], amount=usd_cents(line["amount_cents"]))
     return Row(
         item=line["description"],
-        amount=_usd(line["amount_cents"]),
+        amount=usd_cents(line["amount_cents"]),
         model=line["model"],
         month=_earlier(line),
         quantity=f"{line['quantity']:,}",
@@ -156,7 +153,7 @@ def _filled(lines: Sequence[str]) -> list[str]:
 
 
 def _tax(name: str, percent: Decimal) -> str:
-    return f"{name or 'Tax'} ({percent.normalize():f} %)" if percent else name or "Tax"
+    return f"{name or 'Tax'} ({percent.normalize():f}%)" if percent else name or "Tax"
 
 
 def _month(month: date) -> str:
@@ -169,7 +166,3 @@ def _exact(ticks: int) -> str:
     exponent = amount.as_tuple().exponent
     places = max(2, -exponent) if isinstance(exponent, int) else 2
     return f"${amount:,.{places}f}"
-
-
-def _usd(cents: int) -> str:
-    return usd(cents * TICKS_PER_CENT)

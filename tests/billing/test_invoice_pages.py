@@ -1,6 +1,7 @@
 """Invoices, as people read and download them."""
 
 import csv
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -89,11 +90,11 @@ def test_a_months_invoice_is_itemised_and_says_what_is_to_be_paid(
 
     words = text(alice.get(page("invoice", team, invoice.pk)))
 
-    assert "Invoice M-000001 Open Issued on 1 Apr 2026 for usage in March 2026, UTC" in words
+    assert "Invoice M-000001 Open · Issued on 1 Apr 2026 for usage in March 2026, UTC" in words
     assert "atlas Prompt text tokens 500,000 $2.00 $1.00" in words
     assert "atlas Completion text tokens 234 $10,000.00 $2.34" in words
     assert (
-        "Usage $3.34 Paid by credits \N{MINUS SIGN}$2.00 Total before tax $1.34 VAT (19 %) $0.25"
+        "Usage $3.34 Paid by credits \N{MINUS SIGN}$2.00 Total before tax $1.34 VAT (19%) $0.25"
         in words
     )
     assert "Total (USD) $1.59" in words
@@ -131,6 +132,9 @@ def test_an_overdue_invoice_says_what_it_blocks(alice: Client, team: Team) -> No
         text(alice.get(page("invoice", team, invoice.pk))),
     ):
         assert "requests are refused when credits are used up" in words
+        assert "Overdue" in words
+        assert not re.search(r"\bOpen\b", words)
+    assert 'class="pill" data-tone="bad"' in alice.get(page("invoices", team)).text
 
 
 def test_who_may_only_read_billing_is_offered_no_payment(client: Client, team: Team) -> None:
@@ -248,5 +252,49 @@ def test_a_credit_note_is_shown_as_money_that_came_back(alice: Client, team: Tea
     assert "C-000001 Credit note 1 Mar 2026 Visa ending 4242 \N{MINUS SIGN}$25.00 Credited" in words
     note = Invoice.of(team).get(kind=Invoice.Kind.CREDIT)
     words = text(alice.get(page("invoice", team, note.pk)))
-    assert "Credited Issued on 1 Mar 2026, paid back to Visa ending 4242" in words
+    assert "Credited · Issued on 1 Mar 2026, paid back to Visa ending 4242" in words
     assert "Unspent credits of receipt R-000001 $25.00" in words
+
+
+def test_a_receipt_and_the_credit_note_that_refunded_it_lead_to_each_other(
+    alice: Client, team: Team
+) -> None:
+    purchase, other = buy(team), buy(team)
+    billing.refund(
+        purchase=purchase,
+        actor=Actor.for_user(make_admin(make_team())),
+        reason="Withdrawal",
+        now=NOON,
+    )
+    receipt = Invoice.of(team).get(purchase=purchase)
+    note = Invoice.of(team).get(kind=Invoice.Kind.CREDIT)
+
+    for shown, words, named in (
+        (receipt, "Refunded by", note),
+        (note, "Refund of", receipt),
+    ):
+        html = alice.get(page("invoice", team, shown.pk)).text
+        assert f'{words} <a href="{page("invoice", team, named.pk)}">{named.reference}</a>' in html
+    untouched = Invoice.of(team).get(purchase=other)
+    assert "Refunded by" not in text(alice.get(page("invoice", team, untouched.pk)))
+
+
+def test_what_came_by_bank_transfer_was_paid_and_paid_back_by_one(
+    alice: Client, team: Team
+) -> None:
+    purchase = billing.begin_transfer(
+        team=team,
+        actor=Actor.for_user(make_admin(team)),
+        amount_cents=2_500,
+        idempotency_key="k",
+        now=NOON,
+    )
+    billing.transfer_arrived(purchase=purchase, actor=SYSTEM, now=NOON)
+    staff = Actor.for_user(make_admin(make_team()))
+    refund = billing.refund(purchase=purchase, actor=staff, reason="Withdrawal", now=NOON)
+    billing.settle_transfer_refund(refund=refund, is_paid=True, now=NOON)
+
+    for kind, words in (("purchase", "paid by"), ("credit", "paid back by")):
+        shown = Invoice.of(team).get(kind=kind)
+        assert f", {words} bank transfer<" in alice.get(page("invoice", team, shown.pk)).text
+        assert ("Payment", f"{words.capitalize()} bank transfer") in billing.printed(shown).facts

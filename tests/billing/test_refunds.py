@@ -22,7 +22,7 @@ from billing.models import (
     SandboxRefund,
 )
 from billing.rules import TICKS_PER_CENT, TICKS_PER_USD
-from billing.services import HoldRequest, RefundError, refunds
+from billing.services import HoldRequest, RefundError, Standing, refunds
 from billing.services.closing import close_account
 from tests.billing.spending import buy, spend_ticks
 from tests.factories import NOON, make_admin, make_team, make_user
@@ -252,6 +252,59 @@ def test_what_a_card_paid_is_not_for_staff_to_settle(team: Team) -> None:
 
     with pytest.raises(RefundError):
         billing.settle_transfer_refund(refund=refund, is_paid=True, now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("spent", "standing"), [(0, Standing.REFUNDED), (10, Standing.PARTLY_REFUNDED)]
+)
+def test_a_grant_says_that_it_was_refunded_and_not_that_it_is_used_up(
+    team: Team, spent: int, standing: Standing
+) -> None:
+    purchase = buy(team)
+    spend_ticks(team, spent * TICKS_PER_USD)
+
+    give_back(purchase)
+
+    assert standing_of(team) == standing
+
+
+def test_a_grant_is_being_refunded_until_the_money_is_there_or_comes_back(team: Team) -> None:
+    purchase = transferred(team)
+
+    refund = give_back(purchase)
+    assert standing_of(team) == Standing.BEING_REFUNDED
+
+    billing.settle_transfer_refund(refund=refund, is_paid=False, now=LATER)
+    assert standing_of(team) == Standing.IN_USE
+    spend_ticks(team, 25 * TICKS_PER_USD)
+    assert standing_of(team) == Standing.USED_UP
+
+
+def standing_of(team: Team) -> Standing:
+    (row,) = billing.standings(team, now=LATER)
+    return row.standing
+
+
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_news_of_an_attempt_that_failed_decides_nothing_about_the_next_one(
+    team: Team, *, is_paid: bool
+) -> None:
+    purchase = transferred(team)
+    failed = give_back(purchase)
+    billing.settle_transfer_refund(refund=failed, is_paid=False, now=LATER)
+    again = billing.refund(
+        purchase=purchase,
+        actor=Actor.for_user(make_user()),
+        reason="Once more",
+        now=LATER + timedelta(microseconds=1),
+    )
+
+    billing.settle_transfer_refund(refund=failed, is_paid=is_paid, now=LATER)
+
+    again.refresh_from_db()
+    assert again.status == Refund.Status.PENDING
+    assert grant_of(purchase).remaining_ticks == 0
+    assert_clean()
 
 
 def transferred(team: Team) -> Purchase:
