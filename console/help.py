@@ -8,13 +8,14 @@ from django.views.decorators.http import require_safe
 from accounts import services as accounts
 from accounts.web import render_page
 from api_keys import services as api_keys
+from billing.services import MOST_TOP_UPS_A_DAY, offers_top_up, offers_transfers
 
 
 @login_not_required
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """List the questions that have an answer."""
-    return render_page(request, "help/index.html", {})
+    return render_page(request, "help/index.html", _offered())
 
 
 @login_not_required
@@ -40,4 +41,10 @@ def keys(request: HttpRequest) -> HttpResponse:
 @require_safe
 def billing(request: HttpRequest) -> HttpResponse:
     """Answer questions about credits and invoices."""
-    return render_page(request, "help/billing.html", {})
+    context = {**_offered(), "most_top_ups": MOST_TOP_UPS_A_DAY}
+    return render_page(request, "help/billing.html", context)
+
+
+def _offered() -> dict[str, bool]:
+    """Say which ways to pay there are here, so that no answer is about one that there is not."""
+    return {"offers_transfers": offers_transfers(), "offers_top_up": offers_top_up()}

@@ -33,7 +33,7 @@ def test_a_team_without_details_is_told_what_they_are_for(alice: Client, team: T
     words = text(alice.get(page("details", team)))
 
     assert "No billing details yet" in words
-    assert "Until then they name Larkspur Labs and who bought." in words
+    assert "Until then they name Larkspur Labs, and receipts also who bought." in words
     assert "Add billing details" in words
 
 

@@ -84,10 +84,29 @@ def test_it_answers_what_people_ask(client: Client, answer: str) -> None:
         "cards that were issued in India",
         "adds tokens of its own to every prompt",
         "With the tax office it is not verified.",
+        "A transfer takes 2 to 3 business days.",
+        "If nothing arrives within 10 days, the transfer lapses",
+        "below how much is bought, how much is bought each time, and how much in a month at most",
+        "At most 5 top-ups are made in 24 hours",
+        "A payment that fails stops auto top-up",
+        "is kept on file for the team once it has paid",
+        "The last one cannot be removed",
     ],
 )
 def test_it_answers_what_people_ask_about_billing(client: Client, answer: str) -> None:
     assert answer in read(client, BILLING)
+
+
+def test_it_has_no_answer_about_a_way_to_pay_that_is_not_offered(
+    client: Client, settings: Settings
+) -> None:
+    settings.PAYMENTS = "stripe"  # Without an account for transfers.
+    settings.PURCHASE_MAX_USD = 10  # Less than the least top-up.
+
+    for path in (HELP, BILLING):
+        page = read(client, path)
+        assert "ransfer" not in page
+        assert "op-up" not in page
 
 
 def test_it_bears_the_names_that_the_operator_chose(client: Client, settings: Settings) -> None:
