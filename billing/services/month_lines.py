@@ -26,6 +26,8 @@ GROUP BY 1, 2, 3, 4
 UNION ALL
 SELECT month, '', '', 0, 0, -sum(loss_ticks) FROM charge GROUP BY 1 HAVING sum(loss_ticks) > 0
 """
+# Of the line that takes off what nobody owes.
+UNCHARGED: Final = "Used but not charged"
 _ORDER: Final = {item.value: place for place, item in enumerate(BillingItem)}
 
 
@@ -56,7 +58,7 @@ def _line(
     billed: date, month: date, model: str, item: str, price: int, quantity: Any, ticks: Any
 ) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "description": BillingItem(item).label if item else "Used but not charged",
+        "description": BillingItem(item).label if item else UNCHARGED,
         "ticks": int(ticks),
         "amount_cents": cents_from_ticks(int(ticks)),
     }

@@ -71,7 +71,8 @@ def printed_draft(draft: Draft) -> Printed:
     notes = []
     if any(line["description"] == UNCHARGED for line in draft.lines):
         notes.append(
-            f"“{UNCHARGED}” is what requests used beyond what was held for them. It is taken off again."
+            f"“{UNCHARGED}” is what requests used beyond what was held for them. It is taken off "
+            "again."
         )
     return _printed(draft, title=f"{_month(draft.month)} so far", facts=[], notes=notes)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 from django.test import Client
+from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
@@ -46,6 +47,21 @@ def test_it_is_the_invoice_that_the_month_would_have_now(alice: Client, invoiced
     assert "March 2026 so far" in words
     assert "It grows until the end of 31 March, UTC." in words
     assert f"Usage $3.50 Paid by credits {MINUS}$1.00 Total (USD) $2.50" in words
+
+
+def test_what_went_beyond_a_hold_is_explained(alice: Client, invoiced: Team) -> None:
+    told = "“Used but not charged” is what requests used beyond what was held for them"
+    use(invoiced, 100)
+    assert told not in read(alice, invoiced)
+    request = billing.HoldRequest(uuid7(), invoiced.pk, TICKS_PER_CENT, 0, 1)
+    billing.reserve([request], now=NOON, until=NOON)
+    lines = [Line(BillingItem.COMPLETION, 3, TICKS_PER_CENT)]
+    billing.settle([billing.Settlement(request.request_id, invoiced.pk, "atlas", lines)], now=NOON)
+
+    words = read(alice, invoiced)
+
+    assert f"Used but not charged {MINUS}$0.02" in words
+    assert told in words
 
 
 def test_to_look_at_it_issues_nothing(alice: Client, invoiced: Team) -> None:
