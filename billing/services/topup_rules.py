@@ -12,7 +12,7 @@ from accounts.models import Team
 from audit import services as audit
 from billing import payments
 from billing.models import Notice, Purchase, TopUpRule
-from billing.rules import TICKS_PER_CENT, begin_of, cycle_of, months_later, usd
+from billing.rules import TICKS_PER_CENT, begin_of, cycle_of, months_later, usd_cents
 from billing.services.accounts import lock_account
 from billing.services.mails import send_mail
 from billing.services.methods import default_method
@@ -175,8 +175,8 @@ def set_top_up(*, team: Team, actor: Actor, terms: TopUpTerms, now: datetime) ->
     after = _kept(rule)
     if after != before:
         words = (
-            f"Has {_usd(terms.amount_cents)} bought when prepaid credits fall below "
-            f"{_usd(terms.trigger_cents)}, up to {_usd(terms.month_max_cents)} a month"
+            f"Has {usd_cents(terms.amount_cents)} bought when prepaid credits fall below "
+            f"{usd_cents(terms.trigger_cents)}, up to {usd_cents(terms.month_max_cents)} a month"
         )
         _record(team, actor, "SetTopUp", words, before=before, after=after, now=now)
 
@@ -219,15 +219,17 @@ def warn_of_top_ups(*, team: Team, now: datetime) -> None:
 def _check(terms: TopUpTerms) -> None:
     least, most = top_up_bounds()
     if not least <= terms.amount_cents <= most:
-        raise TopUpRuleError("amount", f"One top-up can be from {_usd(least)} to {_usd(most)}.")
+        raise TopUpRuleError(
+            "amount", f"One top-up can be from {usd_cents(least)} to {usd_cents(most)}."
+        )
     lowest = LEAST_TRIGGER_USD * 100
     if not lowest <= terms.trigger_cents <= most:
-        raise TopUpRuleError("trigger", f"Choose from {_usd(lowest)} to {_usd(most)}.")
+        raise TopUpRuleError("trigger", f"Choose from {usd_cents(lowest)} to {usd_cents(most)}.")
     if terms.month_max_cents < terms.amount_cents:
         raise TopUpRuleError(
             "month_max",
-            f"{_usd(terms.month_max_cents)} is less than one top-up of "
-            f"{_usd(terms.amount_cents)}, so nothing would ever be bought.",
+            f"{usd_cents(terms.month_max_cents)} is less than one top-up of "
+            f"{usd_cents(terms.amount_cents)}, so nothing would ever be bought.",
         )
 
 
@@ -269,7 +271,3 @@ def _record(
         after=after,
         now=now,
     )
-
-
-def _usd(cents: int) -> str:
-    return usd(cents * TICKS_PER_CENT)
