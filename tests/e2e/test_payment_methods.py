@@ -44,7 +44,7 @@ def test_a_card_is_added_made_the_default_and_removed(page: Page) -> None:
     page.get_by_role("button", name="Actions for Mastercard ending 4444").click()
     page.get_by_role("link", name="Remove").click()
     dialog = page.get_by_role("dialog", name="Remove Mastercard ending 4444")
-    expect(dialog).to_contain_text("The newest other one becomes the default")
+    expect(dialog).to_contain_text("Visa ending 4242, expires 12 / 30, becomes the default")
     dialog.get_by_role("button", name="Remove").click()
     expect(page.get_by_role("row", name="Visa ending 4242")).to_contain_text("Default")
 
