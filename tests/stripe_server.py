@@ -3,7 +3,9 @@
 It is a real server that Stripe's own client talks to over HTTP. What localstripe does not do and
 our tests are about is done here, in front of it:
 
-* the first answer to an Idempotency-Key is given again, as Stripe does for a day;
+* the first answer to an Idempotency-Key is given again, as Stripe does for a day, and refused to
+  a request that says something else;
+* an amount above Stripe's highest is refused, and a card for a customer who was deleted;
 * parameters that Stripe takes and localstripe refuses are renamed or left out;
 * an answer can be lost on its way, or the server be down, as often as a test asks for it.
 
@@ -17,10 +19,22 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request as Ask
+from urllib.request import urlopen
+
+from aiohttp.web import (
+    Request,
+    Response,
+    StreamResponse,
+    json_response,
+    middleware,
+    run_app,
+)
+from multidict import MultiDict, MultiDictProxy
 
 DROPPED = {"off_session", "return_url", "reason"}
 RENAMED = {"allowed_payment_method_types": "payment_method_types"}
+HIGHEST_CENTS = 99_999_999
 KEY = "sk_test_of_the_tests"
 PUBLISHABLE_KEY = "pk_test_of_the_tests"
 
@@ -57,7 +71,7 @@ class StripeServer:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {KEY}"}
-        with urlopen(Request(self.url + path, data, headers, method=method), timeout=30) as answer:  # noqa: S310
+        with urlopen(Ask(self.url + path, data, headers, method=method), timeout=30) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -75,6 +89,10 @@ class StripeServer:
     def go_down(self, part: str = "/v1/", *, times: int = 2) -> None:
         """Answer 503 without doing anything, so many times."""
         self.ask("POST", "/_faults", [{"kind": "down", "part": part, "times": times}])
+
+    def forget(self, kind: str, reference: str) -> None:
+        """Lose a thing, as Stripe does with what is deleted in its dashboard."""
+        self.ask("POST", "/_forget", f"{kind}:{reference}")
 
     def tell(self, url: str, secret: str) -> None:
         """Have events sent to an address."""
@@ -109,48 +127,80 @@ class StripeServer:
         return [payment for payment in made if payment["status"] == "succeeded"]
 
 
-def main(port: int) -> None:
-    """Run localstripe on this machine's own address, without its file in /tmp."""
-    # Only in the process that is the server: the tests themselves know it by its address.
-    import localstripe.resources  # noqa: PLC0415
-    from aiohttp import web  # noqa: PLC0415
-    from localstripe.server import app  # noqa: PLC0415
-    from multidict import MultiDict, MultiDictProxy  # noqa: PLC0415
+class _LikeStripe:
+    """What stands in front of localstripe: faults on demand, and what it does not do itself."""
 
-    localstripe.resources.Store.dump_to_disk = lambda self: None  # noqa: ARG005
-    faults: list[dict[str, Any]] = []
-    answers: dict[str, web.Response] = {}
+    def __init__(self, store: dict[str, Any]) -> None:
+        self._store = store
+        self._faults: list[dict[str, Any]] = []
+        self._answers: dict[str, tuple[bytes, StreamResponse]] = {}
 
-    @web.middleware
-    async def like_stripe(request: web.Request, handler: Any) -> web.StreamResponse:
+    async def __call__(self, request: Request, handler: Any) -> StreamResponse:
         if request.path == "/_faults":
-            faults[:] = await request.json()
-            return web.Response()
+            self._faults = await request.json()
+            return Response()
+        if request.path == "/_forget":
+            del self._store[await request.json()]
+            return Response()
+        if request.path == "/_config/data":
+            self._answers.clear()
         asked = f"{request.method} {request.path}"
-        fault = next((f for f in faults if f["part"] in asked and f["times"]), None)
+        fault = next((f for f in self._faults if f["part"] in asked and f["times"]), None)
         if fault:
             fault["times"] -= 1
             if fault["kind"] == "down":
-                return web.json_response({"error": {"message": "Down"}}, status=503)
-        key = request.headers.get("Idempotency-Key", "")
-        known = answers.get(key)
-        if known is None:
-            if request.content_type == "application/x-www-form-urlencoded":
-                request._post = MultiDictProxy(MultiDict(_taken(await request.post())))
-            known = await handler(request)
-            if key and request.method == "POST":
-                answers[key] = known
-        answer = (
-            web.Response(body=known.body, status=known.status, content_type="application/json")
-            if isinstance(known.body, bytes) and key
-            else known
-        )
+                return json_response({"error": {"message": "Down"}}, status=503)
+        answer = await self._answer(request, handler)
         if fault and request.transport:
             request.transport.abort()
         return answer
 
-    app.middlewares.insert(0, like_stripe)
-    web.run_app(app, host="127.0.0.1", port=port, print=None)
+    async def _answer(self, request: Request, handler: Any) -> StreamResponse:
+        """Give the first answer to an idempotency key again, to the same request."""
+        key = request.headers.get("Idempotency-Key", "")
+        said = await request.read()
+        first, known = self._answers.get(key, (said, None))
+        if first != said:
+            return _refused("idempotency_error", "")
+        if known is None:
+            known = await self._handled(request, handler)
+            if key and request.method == "POST":
+                self._answers[key] = said, known
+        body = getattr(known, "body", None)
+        if key and isinstance(body, bytes):
+            return Response(body=body, status=known.status, content_type="application/json")
+        return known
+
+    async def _handled(self, request: Request, handler: Any) -> StreamResponse:
+        if request.content_type == "application/x-www-form-urlencoded":
+            posted = await request.post()
+            if code := self._refusal(request.path, dict(posted)):
+                return _refused("invalid_request_error", code)
+            request._post = MultiDictProxy(MultiDict(_taken(posted)))
+        handled: StreamResponse = await handler(request)
+        return handled
+
+    def _refusal(self, path: str, posted: dict[str, Any]) -> str:
+        if path == "/v1/payment_intents" and int(posted["amount"]) > HIGHEST_CENTS:
+            return "amount_too_large"
+        if path == "/v1/setup_intents" and f"customer:{posted['customer']}" not in self._store:
+            return "resource_missing"
+        return ""
+
+
+def main(port: int) -> None:
+    """Run localstripe on this machine's own address, without its file in /tmp."""
+    # Only in the process that is the server: the tests themselves know it by its address.
+    import localstripe.resources  # noqa: PLC0415
+    from localstripe.server import app  # noqa: PLC0415
+
+    localstripe.resources.Store.dump_to_disk = lambda self: None  # noqa: ARG005
+    app.middlewares.insert(0, middleware(_LikeStripe(localstripe.resources.store)))
+    run_app(app, host="127.0.0.1", port=port, print=None)
+
+
+def _refused(kind: str, code: str) -> Response:
+    return json_response({"error": {"type": kind, "code": code}}, status=400)
 
 
 def _taken(posted: Any) -> list[tuple[str, Any]]:

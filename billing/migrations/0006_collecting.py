@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ('exp_month', models.PositiveSmallIntegerField()),
                 ('exp_year', models.PositiveSmallIntegerField()),
                 ('country', models.CharField(blank=True, max_length=2)),
+                ('fingerprint', models.CharField(blank=True, max_length=64)),
                 ('is_default', models.BooleanField(default=False)),
                 ('added_at', models.DateTimeField()),
                 ('kept_at', models.DateTimeField(blank=True, null=True)),
@@ -72,6 +73,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=80)),
                 ('reference', models.CharField(blank=True, max_length=120)),
                 ('received_at', models.DateTimeField()),
+                ('tries', models.PositiveSmallIntegerField(default=0)),
                 ('handled_at', models.DateTimeField(blank=True, null=True)),
             ],
         ),
@@ -307,7 +309,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='processorevent',
-            index=models.Index(condition=models.Q(('handled_at', None)), fields=['received_at'], name='processor_events_unhandled'),
+            index=models.Index(condition=models.Q(('handled_at', None)), fields=['tries', 'received_at'], name='processor_events_unhandled'),
         ),
         migrations.AddField(
             model_name='receivable',
@@ -363,7 +365,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='paymentmethod',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('team',), name='payment_method_one_default'),
+            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('team', 'processor'), name='payment_method_one_default'),
         ),
         migrations.AddConstraint(
             model_name='paymentmethod',
@@ -453,9 +455,9 @@ class Migration(migrations.Migration):
             UPDATE billing_purchase SET status = 'failed', failure_code = 'not_charged'
             WHERE status IN ('processing', 'requires_action');
             INSERT INTO billing_paymentmethod (id, team_id, processor, reference, brand, last4,
-                exp_month, exp_year, country, is_default, added_by_id, added_at, removed_at,
+                exp_month, exp_year, country, fingerprint, is_default, added_by_id, added_at, removed_at,
                 forgotten_at)
-            SELECT id, team_id, processor, 'purchase:' || id, card_brand, card_last4, 12, 2000, '',
+            SELECT id, team_id, processor, 'purchase:' || id, card_brand, card_last4, 12, 2000, '', '',
                 false, buyer_id, created_at, completed_at, completed_at
             FROM billing_purchase WHERE status = 'succeeded';
             INSERT INTO billing_payment (id, team_id, purchase_id, method_id, amount_cents,

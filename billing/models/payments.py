@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 from accounts.scoping import TeamDoor, TeamOwned
 from billing.models.invoices import Invoice
 from billing.models.purchases import Purchase
+from billing.rules import usd_cents
 
 
 class ProcessorCustomer(TeamOwned):
@@ -57,6 +58,8 @@ class PaymentMethod(TeamOwned):
     exp_month = models.PositiveSmallIntegerField()
     exp_year = models.PositiveSmallIntegerField()
     country = models.CharField(max_length=2, blank=True)  # Of its issuer, ISO 3166-1.
+    # What its number is known by; empty if nobody knows. The number does not follow from it.
+    fingerprint = models.CharField(max_length=64, blank=True)
     is_default = models.BooleanField(default=False)
     added_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -75,7 +78,9 @@ class PaymentMethod(TeamOwned):
                 fields=["processor", "reference"], name="payment_method_once_per_reference"
             ),
             models.UniqueConstraint(
-                fields=["team"], condition=Q(is_default=True), name="payment_method_one_default"
+                fields=["team", "processor"],
+                condition=Q(is_default=True),
+                name="payment_method_one_default",
             ),
             models.CheckConstraint(
                 condition=Q(is_default=False) | Q(kept_at__isnull=False, removed_at=None),
@@ -190,7 +195,7 @@ class Payment(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} payment {self.pk}"
+        return f"Payment of {usd_cents(self.amount_cents)} on {self.started_at:%-d %b %Y}"
 
 
 class Receivable(TeamOwned):
@@ -220,7 +225,7 @@ class Receivable(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"Receivable for {self.invoice_id}"
+        return f"Receivable for {self.invoice}"
 
 
 class ProcessorEvent(models.Model):
@@ -231,12 +236,13 @@ class ProcessorEvent(models.Model):
     kind = models.CharField(max_length=80)  # As the processor calls it.
     reference = models.CharField(max_length=120, blank=True)  # What it is about.
     received_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)  # That failed.
     handled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
             models.Index(
-                fields=["received_at"],
+                fields=["tries", "received_at"],
                 condition=Q(handled_at=None),
                 name="processor_events_unhandled",
             ),

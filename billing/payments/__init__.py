@@ -7,9 +7,11 @@ from django.conf import settings
 
 from billing.payments.base import (
     AMEX,
+    METHOD_UNUSABLE,
     NOT_CHARGED,
     BadSignatureError,
     Card,
+    CustomerGoneError,
     Event,
     Method,
     Processor,
@@ -53,11 +55,13 @@ def is_sandbox() -> bool:
 
 __all__ = [
     "AMEX",
+    "METHOD_UNUSABLE",
     "NOT_CHARGED",
     "SANDBOX",
     "TEST_CARDS",
     "BadSignatureError",
     "Card",
+    "CustomerGoneError",
     "Event",
     "Method",
     "Processor",

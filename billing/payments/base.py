@@ -7,6 +7,8 @@ from typing import Final, Protocol
 
 # The code of an attempt that ended before the bank was asked: it says nothing about the card.
 NOT_CHARGED: Final = "not_charged"
+# The processor knows the card no more, or never lets it be charged: asking again is in vain.
+METHOD_UNUSABLE: Final = "method_unusable"
 # Why a card was refused, for the person who holds it. Other codes get the last sentence.
 REASONS: Final = {
     "card_declined": "The bank declined the card. Try another card, or ask the bank why.",
@@ -19,6 +21,10 @@ REASONS: Final = {
     "authentication_required": "The bank wants to hear from the card's holder before it pays, and "
     "nobody was there to answer. Nothing was charged. Pay on the page, or use another card.",
     NOT_CHARGED: "The payment did not reach the processor, so nothing was charged. Try again.",
+    METHOD_UNUSABLE: "This card can no longer be used. Nothing was charged. Add it again or choose "
+    "another.",
+    "amount_too_large": "The amount is more than a card can pay at once, so nothing was charged. "
+    "Write to us, and we find another way.",
     "not_a_test_card": "The sandbox takes only the test cards listed on this page.",
     "not_entered": "The card was not entered to the end, so nothing was charged. Enter it again.",
 }
@@ -35,6 +41,10 @@ class ProcessorUnavailableError(Exception):
 
     def __init__(self) -> None:
         super().__init__("The payment processor does not answer at the moment. Try again later.")
+
+
+class CustomerGoneError(Exception):
+    """The processor does not know the team any more, nor the cards that it had."""
 
 
 class Status(StrEnum):
@@ -88,7 +98,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A card as the processor knows it. `country` is its issuer's, or empty if nobody knows."""
+    """A card as the processor knows it. `country` is its issuer's, or empty if nobody knows.
+
+    The same number has the same fingerprint, and does not follow from it.
+    """
 
     reference: str
     brand: str
@@ -96,11 +109,12 @@ class Method:
     exp_month: int
     exp_year: int
     country: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A card that the processor or its bank does not take."""
+    """A card, or an attempt to charge one, that the processor or its bank does not take."""
 
     code: str
 
@@ -136,14 +150,17 @@ class Processor(Protocol):
 
     name: str
 
-    def customer(self, *, name: str, email: str, key: str) -> str:
-        """Make the team known to the processor."""
+    def customer(self, *, team: str, instead_of: str = "") -> str:
+        """Make the team known to the processor, once; anew in place of what it has forgotten."""
 
     def forget_method(self, *, reference: str) -> None:
         """Make sure that a card is not charged again. May be repeated."""
 
-    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str:
-        """Name an attempt to collect an amount. The same key gives the same attempt."""
+    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str | Refused:
+        """Name an attempt to collect an amount. The same key gives the same attempt.
+
+        Refused is what no later attempt could change, so it is final.
+        """
 
     def charge(self, *, reference: str, is_off_session: bool) -> Result:
         """Take the money, if the bank lets us. Off-session nobody can answer its questions."""

@@ -11,9 +11,11 @@ from typing import Final
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from billing.models import SandboxMethod, SandboxPayment, SandboxRefund
 from billing.payments.base import (
+    METHOD_UNUSABLE,
     Card,
     Method,
     RefundResult,
@@ -69,8 +71,8 @@ class Sandbox:
 
     name = "sandbox"
 
-    def customer(self, *, name: str, email: str, key: str) -> str:  # noqa: ARG002
-        return f"customer-{key}"
+    def customer(self, *, team: str, instead_of: str = "") -> str:  # noqa: ARG002
+        return f"customer-{team}"
 
     def tokenise(self, *, customer: str, card: Card) -> Method | Refused:
         """Take a card in, as a real processor does in the browser. Its number is forgotten."""
@@ -93,14 +95,17 @@ class Sandbox:
             exp_month=method.exp_month,
             exp_year=method.exp_year,
             country=method.country,
+            fingerprint=salted_hmac("billing.sandbox", card.number, algorithm="sha256").hexdigest(),
         )
 
     def forget_method(self, *, reference: str) -> None:
         methods = SandboxMethod.objects.filter(pk=reference, detached_at=None)
         methods.update(detached_at=timezone.now())
 
-    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str:
-        card = SandboxMethod.objects.get(pk=method, customer=customer)
+    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str | Refused:
+        card = SandboxMethod.objects.filter(pk=method, customer=customer).first()
+        if card is None:
+            return Refused(METHOD_UNUSABLE)
         payment, _ = SandboxPayment.objects.get_or_create(
             idempotency_key=key,
             defaults={
@@ -121,7 +126,8 @@ class Sandbox:
         outcome = payment.method.outcome
         asks = outcome == ALWAYS_ASKS or (outcome == ASKS and not is_off_session)
         if outcome == DECLINES or payment.method.detached_at:
-            return _decide(payment, SandboxPayment.Status.FAILED, "card_declined")
+            code = METHOD_UNUSABLE if payment.method.detached_at else "card_declined"
+            return _decide(payment, SandboxPayment.Status.FAILED, code)
         if asks and is_off_session:
             return _decide(payment, SandboxPayment.Status.FAILED, "authentication_required")
         if asks:

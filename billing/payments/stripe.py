@@ -5,6 +5,7 @@ Confirming moves the money at most once, so nothing depends on idempotency keys,
 forgets after a day; they are sent all the same.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,8 +16,10 @@ import stripe
 from django.conf import settings
 
 from billing.payments.base import (
+    METHOD_UNUSABLE,
     REASONS,
     BadSignatureError,
+    CustomerGoneError,
     Event,
     Method,
     ProcessorUnavailableError,
@@ -27,6 +30,8 @@ from billing.payments.base import (
     Setup,
     Status,
 )
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS: Final = 10
 # How old a signature may be: who records a webhook cannot send it again later.
@@ -81,24 +86,33 @@ class Stripe:
 
     # --- Customers and their cards ----------------------------------------------------------
 
-    def customer(self, *, name: str, email: str, key: str) -> str:
+    def customer(self, *, team: str, instead_of: str = "") -> str:
+        # Nothing that may change belongs here: Stripe refuses a key that comes with other words.
         with _asking():
             made = self._api.customers.create(
-                {"name": name, "email": email, "metadata": {"team": key}},
-                {"idempotency_key": f"customer:{key}"},
+                {"metadata": {"team": team}},
+                {"idempotency_key": f"customer:{team}:{instead_of}"},
             )
         return made.id
 
     def begin_method(self, *, customer: str) -> Setup:
-        """Let a browser enter a card that the customer can be charged by, also off-session."""
-        with _asking():
-            intent = self._api.setup_intents.create(
-                {
-                    "customer": customer,
-                    "allowed_payment_method_types": ["card"],
-                    "usage": "off_session",
-                }
-            )
+        """Let a browser enter a card that the customer can be charged by, also off-session.
+
+        Raises CustomerGoneError.
+        """
+        try:
+            with _asking():
+                intent = self._api.setup_intents.create(
+                    {
+                        "customer": customer,
+                        "allowed_payment_method_types": ["card"],
+                        "usage": "off_session",
+                    }
+                )
+        except stripe.InvalidRequestError as error:
+            if error.code == "resource_missing":
+                raise CustomerGoneError from error
+            raise ProcessorUnavailableError from error
         return Setup(reference=intent.id, client_secret=str(intent.client_secret))
 
     def finish_method(self, *, customer: str, reference: str) -> Method | Refused:
@@ -129,7 +143,7 @@ class Stripe:
 
     # --- Payments ---------------------------------------------------------------------------
 
-    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str:
+    def prepare(self, *, amount_cents: int, customer: str, method: str, key: str) -> str | Refused:
         try:
             with _asking():
                 intent = self._api.payment_intents.create(
@@ -143,8 +157,9 @@ class Stripe:
                     },
                     {"idempotency_key": f"payment:{key}"},
                 )
-        except stripe.CardError as error:
-            raise ProcessorUnavailableError from error
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            logger.warning("Stripe does not take payment %s: %s", key, error)
+            return Refused(_refusal(error))
         return intent.id
 
     def charge(self, *, reference: str, is_off_session: bool) -> Result:
@@ -158,8 +173,12 @@ class Stripe:
         except stripe.CardError as error:
             code = _code(error)
             intent = self._intent(reference)
-        except stripe.InvalidRequestError:
-            intent = self._intent(reference)  # It was confirmed before.
+        except stripe.InvalidRequestError as error:
+            intent = self._intent(reference)
+            if intent.status in {"requires_confirmation", "requires_payment_method"}:
+                logger.warning("Stripe does not charge payment %s: %s", reference, error)
+                return self._end(intent, _error_of(intent) or _refusal(error))
+            # It was confirmed before.
         if is_off_session and intent.status == "requires_action":
             return self._end(intent, "authentication_required")
         return self._settled(intent, code)
@@ -175,8 +194,12 @@ class Stripe:
         return self._settled(intent)
 
     def _intent(self, reference: str) -> stripe.PaymentIntent:
-        with _asking():
-            return self._api.payment_intents.retrieve(reference)
+        try:
+            with _asking():
+                return self._api.payment_intents.retrieve(reference)
+        except stripe.InvalidRequestError as error:
+            # A key of another account, say. It may have been charged, so it is not given up.
+            raise ProcessorUnavailableError from error
 
     def _settled(self, intent: stripe.PaymentIntent, code: str = "") -> Result:
         """Say how an intent stands; one that was refused is ended for good.
@@ -185,7 +208,7 @@ class Stripe:
         """
         if intent.status == "requires_payment_method":
             return self._end(intent, code)
-        code = code or _code(getattr(intent, "last_payment_error", None))
+        code = code or _error_of(intent)
         status = _STATUSES.get(intent.status, Status.FAILED)
         if status == Status.FAILED:
             return Result(status, intent.id, code=code or "not_charged")
@@ -193,7 +216,7 @@ class Stripe:
         return Result(status, intent.id, client_secret=secret)
 
     def _end(self, intent: stripe.PaymentIntent, code: str) -> Result:
-        code = code or _code(getattr(intent, "last_payment_error", None)) or "card_declined"
+        code = code or _error_of(intent) or "card_declined"
         try:
             with _asking():
                 self._api.payment_intents.cancel(intent.id)
@@ -282,6 +305,16 @@ def _code(error: object) -> str:
     return str(_CODES.get(str(chosen), chosen))[:40]
 
 
+def _error_of(intent: stripe.PaymentIntent) -> str:
+    return _code(getattr(intent, "last_payment_error", None))
+
+
+def _refusal(error: stripe.StripeError) -> str:
+    """Say why Stripe will not charge. What we have no words for is the fault of what was named."""
+    code = _code(error)
+    return code if code in REASONS else METHOD_UNUSABLE
+
+
 def _method(method: stripe.PaymentMethod) -> Method | Refused:
     card = method.card
     if card is None:
@@ -293,6 +326,7 @@ def _method(method: stripe.PaymentMethod) -> Method | Refused:
         exp_month=card.exp_month,
         exp_year=card.exp_year,
         country=card.country or "",
+        fingerprint=card.fingerprint or "",
     )
 
 

@@ -7,6 +7,7 @@ may be called inside a transaction.
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,10 +15,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.actors import SYSTEM, Actor
-from accounts.models import Team
 from billing import payments
 from billing.models import Invoice, Payment, PaymentMethod, Purchase, Receivable
-from billing.payments import Card, ProcessorUnavailableError, Result, Status
+from billing.payments import Card, ProcessorUnavailableError, Refused, Result, Status
 from billing.services import dunning, methods, purchases
 from billing.services.accounts import lock_account
 
@@ -69,8 +69,13 @@ def collect(
         logger.exception("Payment %s did not reach its processor", payment.pk)
         # Whatever was prepared there, nobody is going to charge it.
         return _book(payment, Result(Status.FAILED, "", code="not_charged"), actor=actor, now=now)
+    if isinstance(reference, Refused):
+        refused = Result(Status.FAILED, "", code=reference.code)
+        return _book(payment, refused, actor=actor, now=now)
     if not _name(payment, reference):
-        processor.cancel(reference=reference)  # We took so long that it was given up.
+        # We took so long that it was given up. Nobody is going to charge it, cancelled or not.
+        with suppress(ProcessorUnavailableError):
+            processor.cancel(reference=reference)
         return Payment.of(payment.team).get(pk=payment.pk)
     try:
         result = processor.charge(reference=reference, is_off_session=is_off_session)
@@ -175,23 +180,21 @@ def reconcile(*, purchase: Purchase, now: datetime) -> Purchase:
     return purchase
 
 
-def reconcile_all(*, team: Team | None = None, at_most: int | None = None, now: datetime) -> None:
-    """Reconcile what needs it, of one team or of all, and the newest first.
+def reconcile_all(*, now: datetime) -> None:
+    """Reconcile what needs it, the newest first.
 
-    One that cannot be reconciled does not keep the rest waiting. The processor may be asked about
-    each, so who cannot wait for all of them says how many there may be.
+    One that cannot be reconciled does not keep the rest waiting. The processor is asked about
+    each, so no page waits for this.
     """
-    undecided = Payment.of(team) if team else Payment.across_teams.all()
-    undecided = undecided.filter(decided_at=None).select_related("team").order_by("-pk")
-    for payment in undecided[:at_most]:
+    undecided = Payment.across_teams.filter(decided_at=None).select_related("team")
+    for payment in undecided.order_by("-pk"):
         try:
             reconcile_payment(payment=payment, now=now)
         except Exception:
             logger.exception("Payment %s could not be reconciled", payment.pk)
-    bought = Purchase.of(team) if team else Purchase.across_teams.all()
     over = Q(status__in=Purchase.PAYABLE, lapses_at__lte=now)
     over &= ~Q(kind=Purchase.Kind.TRANSFER)  # Their end is told by mail.
-    for purchase in bought.filter(over).select_related("team").order_by("-pk")[:at_most]:
+    for purchase in Purchase.across_teams.filter(over).select_related("team").order_by("-pk"):
         purchases.lapse(purchase=purchase)
 
 

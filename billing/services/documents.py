@@ -53,7 +53,10 @@ def issue_receipt(*, purchase: Purchase, paid_with: str, now: datetime) -> Invoi
         issued_at=now,
         purchase=purchase,
         seller=_seller(),
-        buyer=_buyer(purchase.team, purchase.buyer),
+        # Of what was bought by itself nobody is the buyer, who may have left long ago.
+        buyer=_buyer(
+            purchase.team, None if purchase.kind == purchase.Kind.AUTO else purchase.buyer
+        ),
         lines=[{"description": "Prepaid credits", "amount_cents": purchase.amount_cents}],
         subtotal_cents=purchase.amount_cents,
         tax_cents=purchase.tax_cents,

@@ -19,9 +19,15 @@ from accounts.models import Team
 from audit import services as audit
 from billing import payments
 from billing.models import Payment, PaymentMethod, ProcessorCustomer
-from billing.payments import Card, Method, ProcessorUnavailableError, Refused, Setup
+from billing.payments import (
+    Card,
+    CustomerGoneError,
+    Method,
+    ProcessorUnavailableError,
+    Refused,
+    Setup,
+)
 from billing.services.accounts import lock_account
-from billing.services.details import details
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +104,22 @@ def enter_card(*, team: Team, actor: Actor, card: Card, now: datetime) -> Paymen
     """
     if not payments.is_sandbox():
         raise TypeError("Cards are entered at Stripe and never come here.")
-    customer = _customer(team, actor)
+    customer = _customer(team)
     return _enter(team, actor, payments.SANDBOX.tokenise(customer=customer, card=card), now)
 
 
-def begin_entry(*, team: Team, actor: Actor) -> Setup:
+def begin_entry(*, team: Team) -> Setup:
     """Let the person's browser enter a card at Stripe. Raises ProcessorUnavailableError."""
-    return payments.stripe_processor().begin_method(customer=_customer(team, actor))
+    known = _customer(team)
+    try:
+        return payments.stripe_processor().begin_method(customer=known)
+    except CustomerGoneError:
+        # Somebody deleted it in Stripe's dashboard. Its cards are gone with it, and refused when
+        # they are charged.
+        anew = payments.current().customer(team=str(team.pk), instead_of=known)
+        customers = ProcessorCustomer.of(team).filter(processor=settings.PAYMENTS)
+        customers.filter(reference=known).update(reference=anew)
+        return payments.stripe_processor().begin_method(customer=_customer(team))
 
 
 def finish_entry(*, team: Team, actor: Actor, reference: str, now: datetime) -> PaymentMethod:
@@ -112,20 +127,16 @@ def finish_entry(*, team: Team, actor: Actor, reference: str, now: datetime) -> 
 
     Raises MethodRefusedError, ProcessorUnavailableError.
     """
-    customer = _customer(team, actor)
+    customer = _customer(team)
     entered = payments.stripe_processor().finish_method(customer=customer, reference=reference)
     return _enter(team, actor, entered, now)
 
 
-def _customer(team: Team, actor: Actor) -> str:
+def _customer(team: Team) -> str:
     """Make the team known to the processor, once. Nothing is locked while it is asked."""
     known = ProcessorCustomer.of(team).filter(processor=settings.PAYMENTS).first()
     if known is None:
-        saved = details(team)
-        email = saved.email if saved else actor.user.email if actor.user else ""
-        reference = payments.current().customer(
-            name=saved.name if saved else team.name, email=email, key=str(team.pk)
-        )
+        reference = payments.current().customer(team=str(team.pk))
         # Two first cards at once: the second takes the customer of the first.
         known, _ = ProcessorCustomer.across_teams.get_or_create(
             team=team, processor=settings.PAYMENTS, defaults={"reference": reference}
@@ -147,6 +158,7 @@ def _enter(team: Team, actor: Actor, entered: Method | Refused, now: datetime) -
             "exp_month": entered.exp_month,
             "exp_year": entered.exp_year,
             "country": entered.country,
+            "fingerprint": entered.fingerprint,
             "added_by": actor.user,
             "added_at": now,
             # The processor has it by now, and is told to forget it.
@@ -189,30 +201,24 @@ def add_method(*, team: Team, actor: Actor, method: PaymentMethod, now: datetime
 def keep(*, method: PaymentMethod, actor: Actor, now: datetime) -> PaymentMethod:
     """Put a card on file in the caller's transaction, which has locked the team's account.
 
-    The first one becomes the default. A card that is on file already is not kept twice.
+    The first one becomes the default. Entered again, a card takes the place of what was known of
+    it, which may be what is wrong with it.
     """
     team = method.team
     method = PaymentMethod.of(team).select_related("team").get(pk=method.pk)
     if method.kept_at:
         return method
     others = PaymentMethod.of(team).on_file().filter(processor=method.processor)
-    same = others.filter(
-        brand=method.brand,
-        last4=method.last4,
-        exp_month=method.exp_month,
-        exp_year=method.exp_year,
-        country=method.country,
-    ).first()
+    same = None
+    if method.fingerprint:
+        same = others.filter(fingerprint=method.fingerprint).first()
+    kept = f"Added {method} to the payment methods"
     if same:
-        discard(method=method, now=now)
-        return same
+        others.filter(pk=same.pk).update(is_default=False, removed_at=now)
+        kept = f"Entered {method} anew, in place of the one that was on file"
     method.kept_at, method.removed_at = now, None
-    # A default of another processor cannot be charged here.
-    foreign = PaymentMethod.of(team).filter(is_default=True).exclude(processor=method.processor)
-    foreign.update(is_default=False)
     method.is_default = not others.filter(is_default=True).exists()
     method.save(update_fields=["kept_at", "removed_at", "is_default"])
-    kept = f"Added {method} to the payment methods"
     _record(method, actor, "AddPaymentMethod", kept, after=_facts(method), now=now)
     return method
 
@@ -232,8 +238,9 @@ def set_default_method(
     method = usable_method(team, method_id)
     if method.is_default:
         return method
-    before = PaymentMethod.of(team).filter(is_default=True).first()
-    PaymentMethod.of(team).filter(is_default=True).update(is_default=False)
+    before = default_method(team)
+    same_processor = PaymentMethod.of(team).filter(processor=method.processor)
+    same_processor.filter(is_default=True).update(is_default=False)
     method.is_default = True
     method.save(update_fields=["is_default"])
     _record(

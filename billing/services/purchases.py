@@ -19,7 +19,7 @@ from billing.rules import TICKS_PER_CENT, months_later, tax_cents, usd
 from billing.services.documents import issue_receipt
 from billing.services.grants import IdempotencyConflictError, enter_grant
 from billing.services.tiers import enter_payment
-from billing.services.topup_rules import stop_top_up, warn_of_top_ups
+from billing.services.topup_rules import stop_after_failure, warn_of_top_ups
 
 # How long a purchase can be paid after it was begun.
 LIFETIME: Final = timedelta(hours=24)
@@ -121,17 +121,14 @@ def wait_for_action(*, purchase: Purchase) -> None:
 
 
 def failed(*, purchase: Purchase, code: str, actor: Actor, now: datetime) -> None:
-    """Let another card be tried, in the caller's transaction. Nothing more is bought by itself.
-
-    Except when the processor was not even asked, which says nothing about the card.
-    """
+    """Let another card be tried, in the caller's transaction. Nothing more is bought by itself."""
     purchase = locked(purchase)
     purchase.status, purchase.failure_code = Purchase.Status.FAILED, code
     purchase.save(update_fields=["status", "failure_code"])
     tried = f"Could not buy {what(purchase)}: {payments.reason(code)}"
     record(purchase, actor, "BuyCredits", tried, outcome="failed", now=now)
-    if purchase.kind == Purchase.Kind.AUTO and code != payments.NOT_CHARGED:
-        stop_top_up(team=purchase.team, code=code, now=now)
+    if purchase.kind == Purchase.Kind.AUTO:
+        stop_after_failure(team=purchase.team, code=code, now=now)
 
 
 def deliver(*, purchase: Purchase, paid_with: str, actor: Actor, now: datetime) -> Purchase:

@@ -31,6 +31,9 @@ COUNTED: Final = (
     Purchase.Status.REQUIRES_ACTION,
     Purchase.Status.SUCCEEDED,
 )
+# After so many purchases in a row that did not reach the processor, some hours of them, a rule is
+# switched off: somebody has to hear of it.
+MOST_UNREACHED: Final = 12
 # Why a rule was switched off without having tried a card.
 NO_METHOD: Final = "no_method"
 
@@ -128,7 +131,7 @@ def top_up(team: Team, *, now: datetime) -> TopUpStanding | None:
     month = begin_of(cycle_of(now))
     bought = Purchase.of(team).filter(kind=Purchase.Kind.AUTO, status__in=COUNTED)
     recent = list(
-        bought.filter(created_at__gt=min(month, now - DAY))
+        bought.filter(created_at__gte=min(month, now - DAY))
         .order_by("created_at")
         .values_list("created_at", "amount_cents")
     )
@@ -196,6 +199,21 @@ def stop_top_up(*, team: Team, code: str, now: datetime) -> None:
     if _switch_off(team, SYSTEM, words, stopped_by=code, now=now):
         standing = top_up(team, now=now)
         send_mail(team, "top_up_stopped", {"top_up": standing})
+
+
+def stop_after_failure(*, team: Team, code: str, now: datetime) -> None:
+    """Switch the rule off after a payment that failed. Under the account's lock.
+
+    One that did not reach the processor says nothing about the card. Many in a row do about us.
+    """
+    rule = TopUpRule.of(team).filter(is_on=True).first()
+    if rule is None:
+        return
+    bought = Purchase.of(team).filter(kind=Purchase.Kind.AUTO, created_at__gte=rule.changed_at)
+    codes = bought.order_by("-created_at", "-pk").values_list("failure_code", flat=True)
+    unreached = [payments.NOT_CHARGED] * MOST_UNREACHED
+    if code != payments.NOT_CHARGED or list(codes[:MOST_UNREACHED]) == unreached:
+        stop_top_up(team=team, code=code, now=now)
 
 
 def warn_of_top_ups(*, team: Team, now: datetime) -> None:

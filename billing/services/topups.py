@@ -102,7 +102,9 @@ def _begin(team: Team, now: datetime) -> tuple[Purchase, PaymentMethod] | None:
     rule = standing.rule
     # Left by a worker that ended before it could ask the processor, or is just about to.
     for left in bought.filter(status=Purchase.Status.PENDING).select_related("team", "buyer"):
-        if left.amount_cents == rule.amount_cents and left.lapses_at > now:
+        # It is counted in the month's cents already.
+        is_allowed = standing.month_cents <= rule.month_max_cents
+        if is_allowed and left.amount_cents == rule.amount_cents and left.lapses_at > now:
             return left, method
         bought.filter(pk=left.pk).update(status=Purchase.Status.EXPIRED)
         standing = top_up(team, now=now) or standing

@@ -18,8 +18,6 @@ from billing.models import Purchase
 from billing.rules import TICKS_PER_USD
 
 RECENT_ENTRIES: Final = 20
-# Who just paid sees the outcome. What was left open before that, the job finds out.
-RECONCILED_IN_PASSING: Final = 3
 # Below this the page says what happens at zero before it happens.
 LOW_TICKS: Final = 5 * TICKS_PER_USD
 # Between two parts of the balance's bar.
@@ -67,7 +65,6 @@ def render_credits(
 ) -> HttpResponse:
     """Show the page, with the dialog open whose form came back with errors."""
     now = timezone.now()
-    billing.reconcile_all(team=request.team, at_most=RECONCILED_IN_PASSING, now=now)
     standing = billing.balance(request.team, now=now)
     grants = billing.standings(request.team, now=now)
     methods = billing.methods_on_file(request.team)

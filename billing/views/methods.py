@@ -47,7 +47,7 @@ def begin_entry(request: TeamRequest) -> HttpResponse:
     if payments.is_sandbox():
         return redirect("billing:add_method", request.team.pk)  # There the card is typed.
     try:
-        setup = billing.begin_entry(team=request.team, actor=request.actor)
+        setup = billing.begin_entry(team=request.team)
     except billing.ProcessorUnavailableError as error:
         return JsonResponse({"error": str(error)}, status=503)
     return JsonResponse({"setup": setup.reference, "client_secret": setup.client_secret})

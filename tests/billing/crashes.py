@@ -33,12 +33,14 @@ def before_charging(
 ) -> Payment:
     """Leave a payment that the processor has named, and was not told to take the money of."""
     payment = before_asking(purchase, actor, card=card, now=now)
-    payment.reference = payments.SANDBOX.prepare(
+    reference = payments.SANDBOX.prepare(
         amount_cents=payment.amount_cents,
         customer=f"customer-{purchase.team_id}",
         method=payment.method.reference,
         key=str(payment.pk),
     )
+    assert isinstance(reference, str)
+    payment.reference = reference
     payment.save()
     return payment
 

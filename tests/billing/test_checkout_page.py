@@ -215,11 +215,14 @@ def test_a_payment_without_an_answer_yet_says_so_and_takes_no_second_card(
     assert SandboxPayment.objects.count() == 0
 
 
-def test_the_billing_page_completes_a_payment_that_a_crash_left_open(
+def test_the_billing_page_asks_no_processor_and_shows_what_the_job_has_found_out(
     alice: Client, team: Team
 ) -> None:
     purchase = begun(alice, team)
     after_charging(purchase, Actor.for_user(purchase.buyer))
+    assert "Available $25.00" not in text(alice.get(page("credits", team)))
+
+    billing.reconcile_all(now=NOON)
 
     assert "Available $25.00" in text(alice.get(page("credits", team)))
     assert Invoice.of(team).count() == 1

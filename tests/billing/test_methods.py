@@ -73,15 +73,58 @@ def test_a_card_that_has_paid_is_on_file_for_the_whole_team(team: Team) -> None:
     assert names(make_team()) == []
 
 
-def test_the_same_card_is_on_file_once(team: Team) -> None:
+def test_a_card_that_is_entered_again_takes_the_place_of_what_was_known_of_it(team: Team) -> None:
     first = add(team, VISA)
+    add(team, MASTERCARD, minutes=1)
 
-    again = add(team, VISA, minutes=1)
+    again = add(team, VISA, minutes=2)
 
-    assert again == first
-    assert names(team) == ["Visa ending 4242"]
+    assert names(team) == ["Visa ending 4242", "Mastercard ending 4444"]
+    assert billing.default_method(team) == again
     billing.forget_removed_methods(now=NOON)
-    assert SandboxMethod.objects.filter(detached_at=None).count() == 1
+    kept = SandboxMethod.objects.filter(detached_at=None).values_list("pk", flat=True)
+    assert str(again.pk) != str(first.pk)
+    assert again.reference in {str(pk) for pk in kept}
+    assert first.reference not in {str(pk) for pk in kept}
+    newest = AuditEvent.of(team).filter(operation="AddPaymentMethod").latest("pk")
+    assert (
+        newest.description == "Entered Visa ending 4242 anew, in place of the one that was on file"
+    )
+
+
+def test_a_card_that_is_entered_again_and_was_not_the_default_does_not_become_it(
+    team: Team,
+) -> None:
+    default = add(team, VISA)
+    add(team, MASTERCARD, minutes=1)
+
+    add(team, MASTERCARD, minutes=2)
+
+    assert billing.default_method(team) == default
+    assert names(team) == ["Visa ending 4242", "Mastercard ending 4444"]
+
+
+def test_each_processor_keeps_a_default_of_its_own(team: Team, settings: Settings) -> None:
+    sandboxed = add(team, VISA)
+    settings.PAYMENTS = "stripe"
+    entered = PaymentMethod.across_teams.create(
+        team=team,
+        processor="stripe",
+        reference="pm_1",
+        brand="Visa",
+        last4="4242",
+        exp_month=12,
+        exp_year=2030,
+        added_at=NOON,
+    )
+
+    at_stripe = billing.add_method(
+        team=team, actor=Actor.for_user(make_admin(team)), method=entered, now=NOON
+    )
+    assert billing.default_method(team) == at_stripe
+
+    settings.PAYMENTS = "sandbox"
+    assert billing.default_method(team) == sandboxed
 
 
 def test_the_last_card_cannot_be_removed(team: Team) -> None:

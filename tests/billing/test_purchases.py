@@ -314,23 +314,6 @@ def test_one_payment_that_cannot_be_reconciled_does_not_keep_the_others_waiting(
     assert available(team) == 2500 * TICKS_PER_CENT
 
 
-def test_a_page_asks_about_the_newest_payments_and_leaves_the_rest_to_the_job() -> None:
-    team = make_team()
-    actor = Actor.for_user(make_admin(team))
-    for key in ("old", "new"):
-        purchase = billing.begin(
-            team=team, actor=actor, amount_cents=2500, idempotency_key=key, now=NOON
-        )
-        after_charging(purchase, actor)
-
-    billing.reconcile_all(team=team, at_most=1, now=NOON)
-
-    assert available(team) == 2500 * TICKS_PER_CENT
-    assert Purchase.of(team).get(status=Purchase.Status.SUCCEEDED).idempotency_key == "new"
-    billing.reconcile_all(now=NOON)
-    assert available(team) == 2 * 2500 * TICKS_PER_CENT
-
-
 @pytest.mark.parametrize(
     ("percent", "tax_cents"), [("19", 475), ("7.25", 181), ("0.02", 1), ("0.01", 0)]
 )

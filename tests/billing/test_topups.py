@@ -10,7 +10,6 @@ from pytest_django import Settings
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
-from accounts.services import personal_team, request_deletion
 from audit.models import AuditEvent
 from billing import services as billing
 from billing.models import (
@@ -18,15 +17,13 @@ from billing.models import (
     Invoice,
     Notice,
     Payment,
-    PaymentMethod,
+    ProcessorCustomer,
     Purchase,
-    SandboxMethod,
     TopUpRule,
 )
 from billing.rules import TICKS_PER_USD, months_later
-from tests.accounts.people import make_person
 from tests.billing.pages import give
-from tests.billing.spending import DECLINES, keep_card, spend_ticks
+from tests.billing.spending import keep_card, spend_ticks
 from tests.factories import NOON, make_admin, make_team
 
 pytestmark = pytest.mark.django_db
@@ -69,13 +66,17 @@ def subjects() -> list[str]:
     return [subject for subject in told if not subject.startswith("Receipt ")]
 
 
-@pytest.fixture
-def team() -> Team:
+def stocked() -> Team:
     """Make a team with $30 prepaid and a card that pays."""
     team = make_team("Larkspur")
     keep_card(team)
     give(team, 30, kind=CreditGrant.Kind.PREPAID, label="Bought")
     return team
+
+
+@pytest.fixture
+def team() -> Team:
+    return stocked()
 
 
 # --- When
@@ -189,9 +190,7 @@ def test_a_team_that_cannot_be_served_does_not_keep_the_rest_waiting(team: Team)
     broken = make_team()
     keep_card(broken)
     rule(broken)
-    SandboxMethod.objects.filter(pk=PaymentMethod.of(broken).get().reference).update(
-        customer="another"
-    )
+    ProcessorCustomer.of(broken).delete()
     rule(team)
     use(team, 15)
 
@@ -259,6 +258,44 @@ def test_five_in_any_24_hours_and_the_sixth_when_the_first_is_a_day_ago(team: Te
     assert len(bought(team)) == 6
 
 
+def test_five_in_24_hours_count_over_the_end_of_a_month(team: Team) -> None:
+    rule(team, amount=25)
+    april = months_later(NOON, 1).replace(hour=0)
+    use(team, 30, april - 4 * HOUR)
+    for hours in (-3, -2, -1, 1, 2):
+        billing.run_top_ups(now=april + hours * HOUR)
+        use(team, prepaid(team), april)
+    assert len(bought(team)) == 5
+
+    billing.run_top_ups(now=april + 3 * HOUR)
+
+    assert len(bought(team)) == 5
+    standing = billing.top_up(team, now=april + 3 * HOUR)
+    assert standing is not None
+    assert (standing.today, standing.month_cents) == (5, 5_000)
+
+
+def test_what_is_bought_in_the_first_instant_of_a_month_counts_for_it(team: Team) -> None:
+    rule(team)
+    april = months_later(NOON, 1).replace(hour=0)
+    use(team, 15, april - HOUR)
+
+    billing.run_top_ups(now=april)
+
+    standing = billing.top_up(team, now=april + 5 * DAY)
+    assert standing is not None
+    assert standing.month_cents == 5_000
+
+
+def test_the_receipt_names_the_team_and_nobody_who_may_have_left_it(team: Team) -> None:
+    rule(team)
+    use(team, 15)
+
+    billing.run_top_ups(now=NOON)
+
+    assert Invoice.of(team).get().buyer == {"name": "Larkspur"}
+
+
 # --- Warnings
 
 
@@ -286,140 +323,6 @@ def test_mail_comes_when_one_of_five_is_left(team: Team) -> None:
         use(team, 25)
 
     assert set(subjects()) == {"Larkspur has one auto top-up left for now"}
-
-
-# --- What stops it
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(DECLINES, "card_declined"), (ASKS_ALWAYS, "authentication_required")]
-)
-def test_a_payment_that_fails_switches_the_rule_off_and_mails(number: str, code: str) -> None:
-    team = make_team("Larkspur")
-    keep_card(team, number)
-    rule(team)
-
-    billing.run_top_ups(now=NOON)
-    billing.run_top_ups(now=NOON + HOUR)
-
-    stopped = TopUpRule.of(team).get()
-    assert (stopped.is_on, stopped.stopped_by) == (False, code)
-    assert bought(team) == [("failed", 5_000)]
-    assert set(subjects()) == {"Auto top-up of Larkspur has stopped"}
-    assert CreditGrant.of(team).count() == 0
-    event = AuditEvent.of(team).get(operation="SwitchOffTopUp")
-    assert event.actor_kind == "system"
-
-
-def test_while_the_processor_cannot_be_reached_it_is_tried_again_and_nobody_is_told(
-    team: Team,
-) -> None:
-    rule(team)
-    use(team, 15)
-    billing.run_top_ups(now=NOON)
-    # As `collecting` books an attempt that never arrived.
-    Purchase.of(team).update(status="failed", completed_at=None, failure_code="not_charged")
-    CreditGrant.of(team).filter(label="Auto top-up").update(remaining_ticks=0)
-
-    billing.run_top_ups(now=NOON + 14 * MINUTE)
-    assert len(bought(team)) == 1
-    billing.run_top_ups(now=NOON + 15 * MINUTE)
-
-    assert bought(team)[1:] == [("succeeded", 5_000)]
-    assert subjects() == []
-
-
-def test_what_failed_counts_for_nothing_and_the_rule_can_be_switched_on_again() -> None:
-    team = make_team()
-    keep_card(team, DECLINES)
-    rule(team, month_max=50)
-    billing.run_top_ups(now=NOON)
-    good = keep_card(team)
-    billing.set_default_method(team=team, actor=SYSTEM, method_id=good.pk, now=NOON)
-
-    rule(team, month_max=50)
-    billing.run_top_ups(now=NOON + MINUTE)
-
-    assert bought(team) == [("failed", 5_000), ("succeeded", 5_000)]
-    assert TopUpRule.of(team).get().stopped_by == ""
-
-
-def test_without_a_method_on_file_the_rule_stops_and_nothing_is_begun(team: Team) -> None:
-    rule(team)
-    use(team, 15)
-    billing.forget_methods(team=team, now=NOON)
-
-    billing.run_top_ups(now=NOON)
-
-    assert bought(team) == []
-    assert TopUpRule.of(team).get().stopped_by == "no_method"
-    assert set(subjects()) == {"Auto top-up of Larkspur has stopped"}
-
-
-def test_switched_off_by_a_person_it_buys_nothing(team: Team) -> None:
-    rule(team)
-    use(team, 15)
-
-    billing.switch_off_top_up(team=team, actor=person(team), now=NOON)
-    billing.run_top_ups(now=NOON)
-
-    assert bought(team) == []
-    assert subjects() == []
-
-
-def test_an_account_that_is_to_be_deleted_buys_nothing_by_itself() -> None:
-    leaver = make_person("Alice")
-    own = personal_team(leaver)
-    keep_card(own)
-    rule(own)
-
-    request_deletion(user=leaver, actor=Actor.for_user(leaver), now=NOON)
-    billing.run_top_ups(now=NOON)
-
-    assert bought(own) == []
-    assert not TopUpRule.of(own).get().is_on
-
-
-# --- Crashes
-
-
-def test_a_purchase_that_a_crash_left_behind_is_paid_once(team: Team) -> None:
-    rule(team)
-    use(team, 15)
-    left = billing.begin(
-        team=team,
-        actor=SYSTEM,
-        buyer=TopUpRule.of(team).get().set_by,
-        amount_cents=5_000,
-        idempotency_key="auto:1",
-        kind=Purchase.Kind.AUTO,
-        now=NOON,
-    )
-
-    billing.run_top_ups(now=NOON + MINUTE)
-
-    left.refresh_from_db()
-    assert left.status == Purchase.Status.SUCCEEDED
-    assert bought(team) == [("succeeded", 5_000)]
-
-
-def test_a_purchase_of_another_amount_that_was_left_behind_is_never_paid(team: Team) -> None:
-    rule(team, amount=500)
-    use(team, 15)
-    billing.begin(
-        team=team,
-        actor=SYSTEM,
-        buyer=TopUpRule.of(team).get().set_by,
-        amount_cents=50_000,
-        idempotency_key="auto:1",
-        kind=Purchase.Kind.AUTO,
-        now=NOON,
-    )
-    rule(team, amount=50, month_max=50)
-
-    billing.run_top_ups(now=NOON + MINUTE)
-
-    assert bought(team) == [("expired", 50_000), ("succeeded", 5_000)]
 
 
 # --- Setting it

@@ -27,7 +27,7 @@ def begin(team: Team | None = None, *, cents: int = 2500) -> tuple[Purchase, Act
 
 def enter(stripe: StripeServer, team: Team, actor: Actor, number: str = VISA) -> PaymentMethod:
     """Enter a card in the browser, the bank's question included, and tell the console of it."""
-    setup = billing.begin_entry(team=team, actor=actor)
+    setup = billing.begin_entry(team=team)
     stripe.enter_card(setup.reference, setup.client_secret, number)
     return billing.finish_entry(team=team, actor=actor, reference=setup.reference, now=NOON)
 

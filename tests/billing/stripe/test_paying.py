@@ -158,10 +158,11 @@ def test_a_question_that_nobody_answered_is_cancelled_when_the_purchase_expires(
 
 def test_a_card_issued_in_india_is_refused_before_there_is_a_payment(stripe: StripeServer) -> None:
     purchase, actor = begin()
-    setup = billing.begin_entry(team=purchase.team, actor=actor)
+    setup = billing.begin_entry(team=purchase.team)
     stripe.enter_card(setup.reference, setup.client_secret, VISA)
     entered = stripe.ask("GET", f"/v1/setup_intents/{setup.reference}")["payment_method"]
-    card = {"country": "IN", "brand": "visa", "last4": "0008", "exp_month": 12, "exp_year": 2030}
+    facts = {"last4": "0008", "exp_month": 12, "exp_year": 2030, "fingerprint": "f"}
+    card = {"country": "IN", "brand": "visa", **facts}
     stripe.ask("POST", f"/v1/payment_methods/{entered}", {"card": card})
 
     with pytest.raises(billing.MethodRefusedError, match="issued in India"):
@@ -224,19 +225,19 @@ def test_a_stripe_that_goes_down_before_it_charges_is_asked_again_and_given_up(
 
 
 def test_a_card_cannot_be_entered_while_stripe_is_down(stripe: StripeServer) -> None:
-    purchase, actor = begin()
+    purchase, _ = begin()
     stripe.go_down()
 
     with pytest.raises(billing.ProcessorUnavailableError, match="does not answer"):
-        billing.begin_entry(team=purchase.team, actor=actor)
+        billing.begin_entry(team=purchase.team)
 
 
 def test_what_a_browser_says_it_has_entered_is_looked_at(stripe: StripeServer) -> None:
     purchase, actor = begin()
-    other, stranger = begin()
-    theirs = billing.begin_entry(team=other.team, actor=stranger)
+    other, _ = begin()
+    theirs = billing.begin_entry(team=other.team)
     stripe.enter_card(theirs.reference, theirs.client_secret, VISA)
-    empty = billing.begin_entry(team=purchase.team, actor=actor)
+    empty = billing.begin_entry(team=purchase.team)
 
     for reference in (theirs.reference, empty.reference, "seti_made_up"):
         with pytest.raises(billing.MethodRefusedError, match="not entered to the end"):
