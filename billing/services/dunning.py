@@ -17,6 +17,10 @@ from billing.services.tiers import enter_payment
 
 # How many days after its issue an invoice is tried again; the first try is at issue.
 RETRY_DAYS: Final = (1, 3, 5, 7)
+# A try that does not reach the processor is made again, at each run of the job. When so many within
+# so long did not, that was a try.
+MOST_UNREACHED: Final = 6
+UNREACHED_WITHIN: Final = timedelta(hours=12)
 _NO_METHOD_TEXT: Final = "The team has no payment method on file. Add one, or pay the invoice."
 
 
@@ -33,9 +37,9 @@ def paid(*, invoice: Invoice, payment: Payment, now: datetime) -> None:
     receivable.save(update_fields=["paid_at", "paid_with", "next_try_at"])
     # Without the tax, as a purchase counts.
     enter_payment(team=invoice.team, amount_ticks=invoice.subtotal_cents * TICKS_PER_CENT)
-    if not overdue(invoice):
-        BillingAccount.of(invoice.team).update(invoicing_blocked_at=None)
     _audit(invoice, payment, f"Paid invoice {_named(invoice)}", now=now)
+    if not overdue(invoice):
+        _unblock(invoice, now)
 
 
 def failed(*, invoice: Invoice, payment: Payment, now: datetime) -> None:
@@ -48,7 +52,7 @@ def failed(*, invoice: Invoice, payment: Payment, now: datetime) -> None:
     _audit(invoice, payment, tried, outcome="failed", now=now)
     if not payment.is_off_session:
         return
-    if payment.failure_code == payments.NOT_CHARGED:
+    if payment.failure_code == payments.NOT_CHARGED and not _is_out_of_reach(invoice, now):
         # The processor was never asked: that is nobody's failure but ours, so this was no try.
         Receivable.of(invoice.team).filter(invoice=invoice, next_try_at__isnull=False).update(
             next_try_at=now
@@ -94,17 +98,29 @@ def _block(invoice: Invoice, now: datetime) -> None:
     if account.invoicing_blocked_at is None:
         account.invoicing_blocked_at = now
         account.save(update_fields=["invoicing_blocked_at"])
-    audit.record(
-        team=invoice.team,
-        actor=SYSTEM,
-        operation="BlockInvoicing",
-        description=f"Stopped invoicing until invoice {invoice.reference} is paid",
-        target_type="billing account",
-        target_id=str(account.pk),
-        target_label=invoice.team.name,
-        after={"invoicing_blocked_at": account.invoicing_blocked_at.isoformat()},
-        now=now,
+    stopped = f"Stopped invoicing until invoice {invoice.reference} is paid"
+    _audit_block(account, invoice, "BlockInvoicing", stopped, now)
+
+
+def _unblock(invoice: Invoice, now: datetime) -> None:
+    account = BillingAccount.of(invoice.team).get()
+    if account.invoicing_blocked_at is None:
+        return
+    account.invoicing_blocked_at = None
+    account.save(update_fields=["invoicing_blocked_at"])
+    resumed = f"Invoicing goes on: invoice {invoice.reference} is paid"
+    _audit_block(account, invoice, "UnblockInvoicing", resumed, now)
+
+
+def _is_out_of_reach(invoice: Invoice, now: datetime) -> bool:
+    """Whether the processor could not be reached so often that nobody would hear of it else."""
+    unreached = Payment.of(invoice.team).filter(
+        invoice=invoice,
+        is_off_session=True,
+        failure_code=payments.NOT_CHARGED,
+        started_at__gt=now - UNREACHED_WITHIN,
     )
+    return unreached.count() >= MOST_UNREACHED
 
 
 def overdue(invoice: Invoice) -> bool:
@@ -119,6 +135,23 @@ def _locked(invoice: Invoice) -> Receivable:
 
 def _named(invoice: Invoice) -> str:
     return f"{invoice.reference} over {usd(invoice.total_cents * TICKS_PER_CENT)}"
+
+
+def _audit_block(
+    account: BillingAccount, invoice: Invoice, operation: str, description: str, now: datetime
+) -> None:
+    blocked_at = account.invoicing_blocked_at
+    audit.record(
+        team=invoice.team,
+        actor=SYSTEM,
+        operation=operation,
+        description=description,
+        target_type="billing account",
+        target_id=str(account.pk),
+        target_label=invoice.team.name,
+        after={"invoicing_blocked_at": blocked_at.isoformat() if blocked_at else None},
+        now=now,
+    )
 
 
 def _audit(

@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 # For so long a try belongs to who has begun it. One that a crash has cut off before its payment
 # was written is made again after that; one that was written is left to whoever reconciles it.
 LEASE: Final = timedelta(hours=1)
+# How long after a try is due somebody who is just paying on the page may take to answer the bank.
+ANSWER_TIME: Final = timedelta(hours=1)
+_UNANSWERED_TEXT: Final = (
+    "Somebody began to pay it, and has not answered the bank's question. Nothing was charged."
+)
 
 
 class CollectingError(Exception):
@@ -57,14 +62,23 @@ def collect_due(*, now: datetime) -> None:
 def _begin(seen: Receivable, now: datetime) -> PaymentMethod | None:
     """Take the try, if nobody has, and say what to charge.
 
-    Not while another payment of the invoice may still turn out well.
+    Not while another payment of the invoice may still turn out well: two at once could both. When
+    that one waits for a person, the try counts as one that brought nothing.
     """
     invoice = seen.invoice
     lock_account(invoice.team)
     receivable = Receivable.of(invoice.team).select_for_update().get(pk=seen.pk)
     if receivable.next_try_at != seen.next_try_at:
         return None
-    if Payment.of(invoice.team).filter(invoice=invoice, decided_at=None).exists():
+    undecided = Payment.of(invoice.team).filter(invoice=invoice, decided_at=None)
+    if payment := undecided.select_related("method").first():
+        # A question that its holder can put off, again and again, does not put off the tries. It
+        # stays open: who answers it after all has paid, and nobody has paid twice.
+        is_asked = payment.status == Payment.Status.REQUIRES_ACTION
+        if is_asked and receivable.next_try_at and receivable.next_try_at + ANSWER_TIME <= now:
+            dunning.missed(
+                invoice=invoice, method=payment.method, reason=_UNANSWERED_TEXT, now=now
+            )
         return None
     method = default_method(invoice.team)
     if method is None:
