@@ -211,7 +211,7 @@ def payment_of(refund: Refund) -> Payment | None:
 
 def _key(refund: Refund) -> str:
     """Name the current attempt to the processor."""
-    return f"{refund.pk}:{refund.created_at.timestamp():.0f}"
+    return f"{refund.pk}:{refund.created_at.timestamp():.6f}"
 
 
 def _amount(refund: Refund) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.db.models import F
 from procrastinate.contrib.django import app
 
 from billing import payments
@@ -27,18 +28,16 @@ LOOKS_BACK: Final = timedelta(hours=3)
 BATCH: Final = 500
 
 
-def receive_event(*, body: bytes, signature: str, now: datetime) -> bool:
-    """Keep a signed event, once, and have it handled. Says whether it was new.
+def receive_event(*, body: bytes, signature: str, now: datetime) -> None:
+    """Keep a signed event, once, and have it handled.
 
     Raises BadSignatureError.
     """
     if payments.is_sandbox():
         raise BadSignatureError  # There is no secret that it could be signed with.
     event = payments.stripe_processor().event(body=body, signature=signature)
-    is_new = _keep(event.id, event.kind, event.reference, now)
-    if is_new:
+    if _keep(event.id, event.kind, event.reference, now):
         app.configure_task("billing.tasks.handle_events").defer()
-    return is_new
 
 
 def read_events(*, now: datetime) -> None:
@@ -48,20 +47,24 @@ def read_events(*, now: datetime) -> None:
     for event in payments.stripe_processor().events_since(now - LOOKS_BACK):
         _keep(event.id, event.kind, event.reference, now)
     handle_events(now=now)
-    old = ProcessorEvent.objects.filter(received_at__lt=now - KEPT, handled_at__isnull=False)
-    old.delete()
+    ProcessorEvent.objects.filter(received_at__lt=now - KEPT).delete()
 
 
 def handle_events(*, now: datetime) -> None:
-    """Ask about each payment that an event is about. One that fails does not stop the rest."""
-    waiting = ProcessorEvent.objects.filter(handled_at=None).order_by("received_at", "pk")
+    """Ask about each payment that an event is about. One that fails does not stop the rest.
+
+    It goes behind those that were tried less often, so any number of them leave room for others.
+    """
+    waiting = ProcessorEvent.objects.filter(handled_at=None).order_by("tries", "received_at", "pk")
     for event in waiting[:BATCH]:
+        known = ProcessorEvent.objects.filter(pk=event.pk)
         try:
             _handle(event, now)
         except Exception:
             logger.exception("Event %s could not be handled", event.pk)
-            continue
-        ProcessorEvent.objects.filter(pk=event.pk).update(handled_at=now)
+            known.update(tries=F("tries") + 1)
+        else:
+            known.update(handled_at=now)
 
 
 def _handle(event: ProcessorEvent, now: datetime) -> None:

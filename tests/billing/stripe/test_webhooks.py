@@ -3,18 +3,20 @@
 import hashlib
 import hmac
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
 
 from billing import services as billing
 from billing import tasks
 from billing.models import CreditGrant, Payment, ProcessorEvent
-from billing.services.webhooks import KEPT
+from billing.services.webhooks import BATCH, KEPT
 from billing.views.webhook import LONGEST_BODY
+from tests.billing.crashes import after_charging
 from tests.billing.stripe.buying import ASKS, begin, enter, pay
 from tests.billing.stripe.conftest import WEBHOOK_SECRET
 from tests.factories import NOON
@@ -86,6 +88,8 @@ def test_events_that_come_twice_and_in_the_wrong_order_change_nothing_twice(
         tasks.handle_events()
 
     assert ProcessorEvent.objects.count() == len(told)
+    jobs = ProcrastinateJob.objects.filter(task_name="billing.tasks.handle_events")
+    assert jobs.count() == len(told), "who hears the same again has nothing to do"
     assert CreditGrant.of(purchase.team).count() == 1
     assert list(billing.differences()) == []
 
@@ -180,12 +184,36 @@ def test_an_event_that_cannot_be_handled_is_tried_again_and_stops_no_other(
     assert first.status == Payment.Status.SUCCEEDED
 
 
+def test_events_that_always_fail_do_not_keep_newer_ones_waiting() -> None:
+    stuck, payment = after_charging(*begin()), after_charging(*begin())
+    Payment.across_teams.filter(pk=stuck.pk).update(reference=str(stuck.pk))  # Known to nobody.
+    for number in range(BATCH):
+        keep_event(f"evt_{number}", str(stuck.pk), NOON - timedelta(minutes=1))
+    billing.handle_events(now=NOON)
+    keep_event("evt_new", payment.reference, NOON)
+
+    billing.handle_events(now=NOON)
+
+    payment.refresh_from_db()
+    assert payment.status == Payment.Status.SUCCEEDED
+    assert list(ProcessorEvent.objects.exclude(handled_at=None).values_list("pk", flat=True)) == [
+        "evt_new"
+    ]
+
+
+def keep_event(name: str, reference: str, received_at: datetime) -> None:
+    ProcessorEvent.objects.create(
+        pk=name, processor="stripe", kind="x", reference=reference, received_at=received_at
+    )
+
+
 def test_events_are_kept_for_a_while_and_no_longer(stripe: StripeServer) -> None:
     del stripe
-    for name, age in (("old", KEPT + timedelta(days=1)), ("new", timedelta(days=1))):
-        ProcessorEvent.objects.create(
-            pk=name, processor="stripe", kind="x", received_at=NOON - age, handled_at=NOON
-        )
+    long_ago = NOON - KEPT - timedelta(days=1)
+    keep_event("handled", "", long_ago)
+    keep_event("never handled", "pi_of_another_account", long_ago)
+    keep_event("new", "", NOON - timedelta(days=1))
+    ProcessorEvent.objects.exclude(pk="never handled").update(handled_at=NOON)
 
     billing.read_events(now=NOON)
 
