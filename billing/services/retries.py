@@ -76,9 +76,7 @@ def _begin(seen: Receivable, now: datetime) -> PaymentMethod | None:
         # stays open: who answers it after all has paid, and nobody has paid twice.
         is_asked = payment.status == Payment.Status.REQUIRES_ACTION
         if is_asked and receivable.next_try_at and receivable.next_try_at + ANSWER_TIME <= now:
-            dunning.missed(
-                invoice=invoice, method=payment.method, reason=_UNANSWERED_TEXT, now=now
-            )
+            dunning.missed(invoice=invoice, method=payment.method, reason=_UNANSWERED_TEXT, now=now)
         return None
     method = default_method(invoice.team)
     if method is None:
