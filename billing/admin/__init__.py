@@ -1,5 +1,5 @@
 """Money for staff."""
 
-from billing.admin import books, promos, purchases, refunds
+from billing.admin import books, invoices, payments, promos, purchases, refunds, wishes
 
-__all__ = ["books", "promos", "purchases", "refunds"]
+__all__ = ["books", "invoices", "payments", "promos", "purchases", "refunds", "wishes"]

@@ -15,20 +15,28 @@ from accounts.admin import ReadOnlyAdmin
 from accounts.web import staff_of
 from billing import services as billing
 from billing.admin.amounts import MOST_GRANTED_USD
+from billing.admin.shown import PlainNews, dollars, named_month
 from billing.models import (
     BillingAccount,
     BillingCycle,
     Charge,
     CreditGrant,
     Hold,
-    Invoice,
     LedgerEntry,
-    SandboxPayment,
 )
-from billing.rules import HIGHEST_TIER, ticks_from_usd, tier_of, usd, usd_from_ticks
+from billing.rules import (
+    HIGHEST_TIER,
+    BillingItem,
+    ticks_from_usd,
+    tier_of,
+    usd,
+    usd_from_ticks,
+)
 
 # What still fits the database, which counts ticks in 64 bits, with room to add to it.
 MOST_USD: Final = Decimal(900_000_000)
+# Prices are told for so many tokens, as they are on the page of models.
+PRICED: Final = 1_000_000
 
 
 class AccountForm(forms.ModelForm[BillingAccount]):
@@ -62,16 +70,23 @@ class AccountForm(forms.ModelForm[BillingAccount]):
 
 
 @admin.register(BillingAccount)
-class BillingAccountAdmin(ReadOnlyAdmin):
+class BillingAccountAdmin(PlainNews, ReadOnlyAdmin):
     """Teams' accounts."""
+
+    spending_limit = dollars("spending_limit_ticks", "Spending limit")
+    hard_limit = dollars("hard_limit_ticks", "Hard limit")
+    held = dollars("held_ticks", "Held")
+    paid = dollars("paid_ticks", "Paid in all")
 
     form = AccountForm
     list_display = ["team", "spending_limit", "hard_limit", "held", "paid", "tier"]
+    list_filter = [("invoicing_blocked_at", admin.EmptyFieldListFilter)]
     search_fields = ["=team__id", "team__name"]
     ordering = ["team__name", "pk"]
-    readonly_fields = ["team", "spending_limit", "held", "paid", "tier"]
+    readonly_fields = ["team", "spending_limit", "held", "paid", "tier", "invoicing_blocked_at"]
     fields = [
         "team", "spending_limit", "hard_limit_usd", "held", "paid", "tier", "least_tier",
+        "invoicing_blocked_at",
     ]  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -89,21 +104,12 @@ class BillingAccountAdmin(ReadOnlyAdmin):
         billing.set_hard_limit(team=obj.team, actor=actor, limit_ticks=limit_ticks, now=now)
         billing.set_least_tier(team=obj.team, actor=actor, tier=data["least_tier"], now=now)
 
-    @admin.display(description="Spending limit")
-    def spending_limit(self, account: BillingAccount) -> str:
-        return usd(account.spending_limit_ticks)
-
-    @admin.display(description="Hard limit")
-    def hard_limit(self, account: BillingAccount) -> str:
-        return usd(account.hard_limit_ticks)
-
-    @admin.display(description="Held")
-    def held(self, account: BillingAccount) -> str:
-        return usd(account.held_ticks)
-
-    @admin.display(description="Paid in all")
-    def paid(self, account: BillingAccount) -> str:
-        return usd(account.paid_ticks)
+    def log_change(self, request: HttpRequest, obj: BillingAccount, message: Any) -> Any:
+        # This log outlasts the erasure of a person, whose name may be the team's.
+        entry = super().log_change(request, obj, message)
+        entry.object_repr = f"Billing account of {obj.team_id}"
+        entry.save(update_fields=["object_repr"])
+        return entry
 
     @admin.display(description="Tier")
     def tier(self, account: BillingAccount) -> int:
@@ -141,13 +147,20 @@ class GrantForm(forms.ModelForm[CreditGrant]):
 
 
 @admin.register(CreditGrant)
-class CreditGrantAdmin(ReadOnlyAdmin):
+class CreditGrantAdmin(PlainNews, ReadOnlyAdmin):
     """Credits of all teams, and the form that gives some."""
 
-    list_display = ["label", "team", "kind", "amount", "remaining", "granted_at", "expires_at"]
+    amount = dollars("amount_ticks", "Amount")
+    remaining = dollars("remaining_ticks", "Remaining")
+
+    list_display = ["label", "team", "kind", "amount", "remaining", "expires_at"]
     list_filter = ["kind"]
     search_fields = ["=id", "=team__id", "team__name", "label"]
     ordering = ["-granted_at", "-pk"]
+    fields = [
+        "id", "team", "kind", "label", "amount", "remaining", "granted_at", "expires_at",
+        "idempotency_key",
+    ]  # fmt: skip
     raw_id_fields = ["team"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
@@ -198,92 +211,73 @@ class CreditGrantAdmin(ReadOnlyAdmin):
         obj.pk = given.pk
         obj.refresh_from_db()
 
-    @admin.display(description="Amount")
-    def amount(self, grant: CreditGrant) -> str:
-        return usd(grant.amount_ticks)
-
-    @admin.display(description="Remaining")
-    def remaining(self, grant: CreditGrant) -> str:
-        return usd(grant.remaining_ticks)
-
 
 @admin.register(BillingCycle)
 class BillingCycleAdmin(ReadOnlyAdmin):
-    """What months have accrued."""
+    """What months have cost, and what of it was put on an invoice."""
 
-    list_display = ["team", "month", "accrued"]
+    named_month = named_month
+    used = dollars("charged_ticks", "Used")
+    accrued = dollars("accrued_ticks", "Not paid by credits")
+
+    list_display = ["named_month", "team", "used", "accrued", "invoice", "closed_at"]
+    list_select_related = ["team", "invoice"]
     search_fields = ["=team__id", "team__name"]
     ordering = ["-month", "-pk"]
-
-    @admin.display(description="Accrued")
-    def accrued(self, cycle: BillingCycle) -> str:
-        return usd(cycle.accrued_ticks)
+    fields = ["named_month", "team", "used", "accrued", "invoice", "closed_at"]
 
 
 @admin.register(Hold)
 class HoldAdmin(ReadOnlyAdmin):
     """Credits set aside. An expired hold is a request that nobody ended: worth a look."""
 
-    list_display = ["id", "team", "state", "amount", "created_at", "expires_at", "ended_at"]
+    amount = dollars("amount_ticks", "Amount")
+
+    list_display = ["created_at", "team", "model", "amount", "state", "expires_at"]
     list_filter = ["state"]
     search_fields = ["=id", "=team__id"]
     ordering = ["-pk"]
-
-    @admin.display(description="Amount")
-    def amount(self, hold: Hold) -> str:
-        return usd(hold.amount_ticks)
+    fields = [
+        "id", "team", "api_key_id", "model", "tokens", "amount", "state", "created_at",
+        "expires_at", "ended_at",
+    ]  # fmt: skip
 
 
 @admin.register(Charge)
 class ChargeAdmin(ReadOnlyAdmin):
     """What requests cost."""
 
-    list_display = ["id", "team", "model", "cost", "loss", "is_estimated", "charged_at"]
+    cost = dollars("cost_ticks", "Cost")
+    loss = dollars("loss_ticks", "Our loss")
+
+    list_display = ["charged_at", "team", "model", "cost", "loss", "is_estimated"]
     list_filter = ["is_estimated"]
     search_fields = ["=id", "=team__id"]
     ordering = ["-pk"]
+    fields = ["id", "team", "model", "items", "cost", "loss", "is_estimated", "charged_at"]
 
-    @admin.display(description="Cost")
-    def cost(self, charge: Charge) -> str:
-        return usd(charge.cost_ticks)
-
-    @admin.display(description="Our loss")
-    def loss(self, charge: Charge) -> str:
-        return usd(charge.loss_ticks)
+    @admin.display(description="Items")
+    def items(self, charge: Charge) -> str:
+        return "\n".join(
+            f"{BillingItem(item).label}: {quantity:,} at {usd(ticks * PRICED)} a million"
+            for item, quantity, ticks in charge.lines
+        )
 
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
     """Every movement of every team's money."""
 
-    list_display = ["happened_at", "team", "kind", "amount", "grant", "month", "charge"]
+    named_month = named_month
+    amount = dollars("amount_ticks", "Amount")
+
+    list_display = ["happened_at", "team", "kind", "amount", "pot"]
     list_filter = ["kind"]
-    list_select_related = ["team", "grant", "charge"]
+    list_select_related = ["team", "grant"]
     search_fields = ["=id", "=team__id"]
     ordering = ["-pk"]
+    fields = ["id", "team", "kind", "amount", "grant", "named_month", "charge", "happened_at"]
 
-    @admin.display(description="Amount")
-    def amount(self, entry: LedgerEntry) -> str:
-        return usd(entry.amount_ticks)
-
-
-@admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
-    """Issued documents."""
-
-    list_display = ["reference", "team", "kind", "standing", "total_cents", "issued_at"]
-    list_filter = ["kind", "series"]
-    list_select_related = ["team", "receivable"]
-    search_fields = ["=id", "=team__id", "=number"]
-    ordering = ["-issued_at", "-pk"]
-
-
-@admin.register(SandboxPayment)
-class SandboxPaymentAdmin(ReadOnlyAdmin):
-    """The built-in processor's own record."""
-
-    list_display = ["id", "idempotency_key", "status", "amount_cents", "card_last4", "created_at"]
-    list_filter = ["status"]
-    list_select_related = False
-    search_fields = ["=id", "=idempotency_key"]
-    ordering = ["-pk"]
+    @admin.display(description="Of")
+    def pot(self, entry: LedgerEntry) -> str:
+        return str(entry.grant) if entry.grant else f"The invoice of {named_month(self, entry)}"

@@ -13,6 +13,7 @@ from accounts.admin import ReadOnlyAdmin
 from accounts.web import staff_of
 from billing import services as billing
 from billing.admin.amounts import MOST_GRANTED_USD
+from billing.admin.shown import PlainNews
 from billing.models import PromoCode, PromoRedemption
 from billing.rules import ticks_from_usd, usd
 
@@ -109,7 +110,7 @@ class SwitchForm(forms.ModelForm[PromoCode]):
 
 
 @admin.register(PromoCode)
-class PromoCodeAdmin(ReadOnlyAdmin):
+class PromoCodeAdmin(PlainNews, ReadOnlyAdmin):
     """Codes, and the form that makes one."""
 
     list_display = [

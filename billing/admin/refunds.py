@@ -15,6 +15,7 @@ from accounts.admin import ReadOnlyAdmin
 from accounts.proof import proof_required
 from accounts.web import staff_of
 from billing import services as billing
+from billing.admin.shown import dollars
 from billing.models import Purchase, Refund
 
 REASON_LENGTH: Final = 200
@@ -38,13 +39,19 @@ class RefundAdmin(ReadOnlyAdmin):
     asked between ours.
     """
 
-    list_display = [
-        "id", "team", "purchase", "status", "amount_cents", "tax_cents", "made_by", "created_at",
-    ]  # fmt: skip
+    amount = dollars("amount_cents", "Credits")
+    tax = dollars("tax_cents", "Tax")
+    total = dollars("total_cents", "Total")
+
+    list_display = ["created_at", "team", "total", "status", "made_by"]
     list_filter = ["status"]
-    list_select_related = ["team", "purchase", "made_by"]
-    search_fields = ["=id", "=team__id", "=purchase__id", "=reference"]
+    list_select_related = ["team", "made_by"]
+    search_fields = ["=id", "=team__id", "team__name", "=purchase__id", "=reference"]
     ordering = ["-pk"]
+    fields = [
+        "id", "team", "purchase", "amount", "tax", "total", "reason", "made_by", "status",
+        "reference", "created_at", "decided_at",
+    ]  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
         make = self.admin_site.admin_view(proof_required(self.make))

@@ -58,7 +58,7 @@ class BillingAccount(TeamOwned):
         indexes = [models.Index(fields=["refused_month"], name="billing_account_refused")]
 
     def __str__(self) -> str:
-        return f"Billing account of {self.team_id}"
+        return f"Billing account of {self.team}"
 
 
 class BillingCycle(TeamOwned):

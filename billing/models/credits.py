@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
 from billing.models.requests import Charge
+from billing.rules import usd
 
 
 class CreditGrantQuerySet(QuerySet["CreditGrant"]):
@@ -168,4 +169,4 @@ class LedgerEntry(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount_ticks}"
+        return f"{self.get_kind_display()} {usd(self.amount_ticks)}"

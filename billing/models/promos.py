@@ -65,4 +65,4 @@ class PromoRedemption(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.code} for {self.team_id}"
+        return f"{self.code} for {self.team}"

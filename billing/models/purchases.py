@@ -6,6 +6,7 @@ from django.db.models import Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
+from billing.rules import usd_cents
 
 
 class Purchase(TeamOwned):
@@ -78,7 +79,7 @@ class Purchase(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} purchase {self.pk}"
+        return f"Purchase of {usd_cents(self.amount_cents)} on {self.created_at:%-d %b %Y}"
 
     @property
     def is_payable(self) -> bool:
@@ -134,4 +135,9 @@ class Refund(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} refund of {self.amount_cents} cents"
+        return f"Refund of {usd_cents(self.total_cents)}, {self.get_status_display().lower()}"
+
+    @property
+    def total_cents(self) -> int:
+        """What goes back: the credits and the tax on them."""
+        return self.amount_cents + self.tax_cents

@@ -5,6 +5,7 @@ from django.db.models import Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from accounts.scoping import TeamDoor, TeamOwned
+from billing.rules import usd
 
 
 class Hold(TeamOwned):
@@ -46,7 +47,7 @@ class Hold(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_state_display()} hold {self.pk}"
+        return f"{self.get_state_display()} hold of {usd(self.amount_ticks)}"
 
 
 class Charge(TeamOwned):
@@ -76,4 +77,4 @@ class Charge(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"Charge {self.pk}"
+        return f"{usd(self.cost_ticks)} for {self.model}"

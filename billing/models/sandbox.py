@@ -3,6 +3,8 @@
 from django.db import models
 from uuid_utils.compat import uuid7
 
+from billing.rules import usd_cents
+
 
 class SandboxMethod(models.Model):
     """A test card that the built-in processor was shown. Never its number."""
@@ -57,7 +59,7 @@ class SandboxPayment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} sandbox payment {self.pk}"
+        return f"Sandbox payment of {usd_cents(self.amount_cents)}"
 
 
 class SandboxRefund(models.Model):
@@ -70,4 +72,4 @@ class SandboxRefund(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return f"Sandbox refund {self.pk}"
+        return f"Sandbox refund of {usd_cents(self.amount_cents)}"

@@ -36,4 +36,4 @@ class TopUpRule(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"Top-up rule of {self.team_id}"
+        return f"Top-up rule of {self.team}"

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -14,22 +13,20 @@ from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
 from audit.models import AuditEvent
 from billing import services as billing
-from billing.models import BillingAccount, CreditGrant, LedgerEntry, Purchase
+from billing.models import BillingAccount, CreditGrant, LedgerEntry
 from billing.payments import Card
 from billing.rules import TICKS_PER_USD, BillingItem, Line
-from billing.services import refunds
-from tests.billing.codes import make_code, redeem
+from tests.billing.pages import text
 from tests.factories import NOON, make_admin, make_team
 
 pytestmark = pytest.mark.django_db
 
-MODELS = [model for model in admin.site._registry if model._meta.app_label == "billing"]
 GRANTS = "admin:billing_creditgrant"
 
 
 @pytest.fixture
 def team() -> Team:
-    """Make a team with a row in every table of billing."""
+    """Make a team that has bought credits and used some."""
     team = make_team("Larkspur Labs")
     actor = Actor.for_user(make_admin(team))
     purchase = billing.begin(
@@ -58,32 +55,14 @@ def give(staff: Client, team: Team, **fields: str) -> Any:
     return staff.post(reverse(f"{GRANTS}_add"), form, follow=True)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=[model.__name__ for model in MODELS])
-def test_every_table_can_be_looked_up_and_no_row_deleted(
-    staff: Client, team: Team, model: type[Any]
-) -> None:
-    make_code()
-    redeem(team)
-    purchase = Purchase.of(team).get()
-    staff_actor = Actor.for_user(make_admin(team))
-    refunds.begin_refund(purchase=purchase, actor=staff_actor, reason="Withdrawn", now=NOON)
-    row = model._base_manager.first()
-    name = f"admin:billing_{model._meta.model_name}"
-    assert row is not None
-
-    listed = staff.get(reverse(f"{name}_changelist"), {"q": str(team.pk)})
-    shown = staff.get(reverse(f"{name}_change", args=[row.pk]))
-    deleted = staff.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
-
-    assert (listed.status_code, shown.status_code, deleted.status_code) == (200, 200, 403)
-
-
 def test_staff_grant_credits_through_the_service_under_their_own_name(
     staff: Client, team: Team
 ) -> None:
     response = give(staff, team)
 
-    assert "was added successfully" in response.content.decode()
+    told = text(response)
+    assert "was added." in told
+    assert "successfully" not in told
     given = CreditGrant.of(team).get(label="An apology")
     assert (given.kind, given.remaining_ticks) == ("free", 12_5000_000_000)
     assert LedgerEntry.of(team).filter(grant=given, kind="grant").exists()

@@ -1,15 +1,19 @@
 """Refunds in the admin: what would be paid back, by whom it may be, and what is booked then."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Team
 from billing import services as billing
 from billing.models import Invoice, Purchase, Refund
-from tests.billing.spending import buy
+from billing.rules import TICKS_PER_USD
+from tests.accounts.people import make_person
+from tests.billing.spending import DECLINES, PAYS, buy, spend_ticks
 from tests.billing.test_refunds import transferred
 from tests.factories import make_admin
+from tests.support.door import enter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
@@ -29,6 +33,8 @@ def test_staff_see_what_is_paid_back_and_pay_it_back(staff: Client, team: Team) 
     assert "Paid back. The team has a credit note." in answer.text
     assert Refund.of(team).get().made_by.name == "Sam Support"
     assert Invoice.of(team).filter(kind=Invoice.Kind.CREDIT).count() == 1
+    looked_up = staff.get(reverse("admin:billing_purchase_change", args=[purchase.pk]))
+    assert refund_page(purchase) not in looked_up.text
     again = staff.post(refund_page(purchase), {"reason": "Withdrawn"}, follow=True)
     assert "refunded before, which is possible once" in again.text
     assert list(billing.differences()) == []
@@ -69,12 +75,38 @@ def test_a_bank_transfer_is_settled_by_hand(
     assert list(billing.differences()) == []
 
 
-def test_what_is_spent_is_not_offered(staff: Client, team: Team) -> None:
-    purchase = buy(team, number="4000000000000341")
+@pytest.mark.parametrize(
+    ("spent_usd", "number", "told"),
+    [
+        (0, DECLINES, "This purchase was not paid"),
+        (25, PAYS, "Nothing of this purchase can be paid back"),
+    ],
+)
+def test_a_refund_is_offered_only_where_something_can_be_paid_back(
+    staff: Client, team: Team, spent_usd: int, number: str, told: str
+) -> None:
+    purchase = buy(team, number=number)
+    if spent_usd:
+        spend_ticks(team, spent_usd * TICKS_PER_USD)
 
+    looked_up = staff.get(reverse("admin:billing_purchase_change", args=[purchase.pk]))
     answer = staff.get(refund_page(purchase), follow=True)
 
-    assert "This purchase was not paid" in answer.text
+    assert refund_page(purchase) not in looked_up.text
+    assert told in looked_up.text
+    assert told in answer.text
+
+
+def test_a_refund_is_not_offered_to_staff_who_may_not_make_one(client: Client, team: Team) -> None:
+    purchase = buy(team)
+    sam = make_person("Sam", is_staff=True)
+    sam.user_permissions.add(Permission.objects.get(codename="view_purchase"))
+    enter(client, sam)
+
+    looked_up = client.get(reverse("admin:billing_purchase_change", args=[purchase.pk]))
+
+    assert looked_up.status_code == 200
+    assert refund_page(purchase) not in looked_up.text
 
 
 def test_no_customer_comes_here(client: Client, team: Team) -> None:
