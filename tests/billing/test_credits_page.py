@@ -45,13 +45,14 @@ def test_a_team_without_credits_is_told_that_requests_are_refused(
     assert "There are no credits yet. Requests are refused until there are some." in words
 
 
-def test_the_credits_of_a_person_are_shared_with_nobody(client: Client) -> None:
+@pytest.mark.parametrize(("name", "what"), [("credits", "Credits"), ("details", "Billing details")])
+def test_what_is_a_persons_own_is_shared_with_nobody(client: Client, name: str, what: str) -> None:
     person = make_user("Bea Holm")
     client.force_login(person)
 
-    words = text(client.get(page("credits", accounts.personal_team(person))))
+    words = text(client.get(page(name, accounts.personal_team(person))))
 
-    assert "Credits belong to your personal team: they are yours alone." in words
+    assert f"{what} belong to your personal team: they are yours alone." in words
     assert "shared by its members" not in words
 
 
