@@ -74,6 +74,21 @@ def page(browser: Browser, server: Console, problems: list[str]) -> Iterator[Pag
     assert problems == []
 
 
+@pytest.fixture
+def staff(
+    browser: Browser, server: Console, world: dict[str, Any], problems: list[str]
+) -> Iterator[Page]:
+    """Open a second window, in which support staff are signed in to the admin."""
+    with browser.new_context(base_url=server.base_url) as context:
+        page = context.new_page()
+        watch(page, problems)
+        page.goto("/admin/")
+        page.get_by_label("Email").fill(world["staff"]["email"])
+        page.get_by_label("Password").fill(world["staff"]["password"])
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        yield page
+
+
 def watch(page: Page, problems: list[str]) -> None:
     """Note what must not happen on any page: errors of scripts, of the policy, of the server."""
 

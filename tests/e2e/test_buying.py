@@ -1,30 +1,10 @@
 """Buying in a browser: with a card, with the same card again, by bank transfer, and by itself."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import watch
 from tests.e2e.people import sign_up
-from tests.servers import Console
-
-
-@pytest.fixture
-def staff(
-    browser: Browser, server: Console, world: dict[str, Any], problems: list[str]
-) -> Iterator[Page]:
-    """Open a second window, in which support staff are signed in to the admin."""
-    with browser.new_context(base_url=server.base_url) as context:
-        page = context.new_page()
-        watch(page, problems)
-        page.goto("/admin/")
-        page.get_by_label("Email").fill(world["staff"]["email"])
-        page.get_by_label("Password").fill(world["staff"]["password"])
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        yield page
 
 
 def test_a_card_is_entered_once_chosen_the_next_time_and_charged_by_a_rule_that_is_set(

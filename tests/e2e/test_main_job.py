@@ -1,15 +1,13 @@
 """What the product exists for, from signing up to running out of credits; no part is replaced."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from billing.rules import TICKS_PER_USD, usd
-from tests.e2e.conftest import watch
 from tests.e2e.people import NAME, make_key, pay, sign_up
 from tests.servers import Console, until
 
@@ -17,21 +15,6 @@ MODEL = "grok-4.3"
 PROMPT_TICKS, COMPLETION_TICKS = 12_500, 25_000  # $1.25 and $2.50 per million tokens.
 CHOICES = 128
 QUESTION = "What is a tick?"
-
-
-@pytest.fixture
-def staff(
-    browser: Browser, server: Console, world: dict[str, Any], problems: list[str]
-) -> Iterator[Page]:
-    """Open a second window, in which support staff are signed in to the admin."""
-    with browser.new_context(base_url=server.base_url) as context:
-        page = context.new_page()
-        watch(page, problems)
-        page.goto("/admin/")
-        page.get_by_label("Email").fill(world["staff"]["email"])
-        page.get_by_label("Password").fill(world["staff"]["password"])
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        yield page
 
 
 def test_a_new_person_buys_credits_and_is_served_until_they_are_gone(

@@ -1,30 +1,10 @@
 """A promo code from the admin to the ledger: made by staff, redeemed, refused, and downloaded."""
 
 import csv
-from collections.abc import Iterator
-from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import watch
 from tests.e2e.people import sign_up
-from tests.servers import Console
-
-
-@pytest.fixture
-def staff(
-    browser: Browser, server: Console, world: dict[str, Any], problems: list[str]
-) -> Iterator[Page]:
-    """Open a second window, in which support staff are signed in to the admin."""
-    with browser.new_context(base_url=server.base_url) as context:
-        page = context.new_page()
-        watch(page, problems)
-        page.goto("/admin/")
-        page.get_by_label("Email").fill(world["staff"]["email"])
-        page.get_by_label("Password").fill(world["staff"]["password"])
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        yield page
 
 
 def test_a_code_that_staff_make_is_redeemed_once_and_is_in_the_ledger(
