@@ -48,6 +48,20 @@ CHECKS: Final = (
     ) g
     WHERE t.closed_at IS NOT NULL AND (g.ticks <> 0 OR a.held_ticks <> 0)
     """,
+    # Prepaid is what was bought, and is used last. What a code gave is proved below.
+    """
+    SELECT g.team_id, format('grant %s is %s, but was %s', g.id, g.kind,
+        CASE WHEN g.idempotency_key LIKE 'purchase:%' THEN 'bought' ELSE 'given' END)
+    FROM billing_creditgrant g
+    WHERE CASE split_part(g.idempotency_key, ':', 1)
+        WHEN 'purchase' THEN g.kind <> 'prepaid'
+        WHEN 'staff' THEN g.kind = 'prepaid' END
+    """,
+    """
+    SELECT e.team_id, format('entry %s is of a request, but says %s', e.id, e.kind)
+    FROM billing_ledgerentry e
+    WHERE e.kind <> 'charge' AND (e.charge_id IS NOT NULL OR e.month IS NOT NULL)
+    """,
     # Promo codes.
     """
     SELECT r.team_id, format('use %s of the code %s gave grant %s, which is not of %s ticks for it',

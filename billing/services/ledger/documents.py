@@ -21,6 +21,13 @@ CHECKS: Final = (
     WHERE line ? 'unit_price_ticks' AND (line ->> 'ticks')::numeric
         <> (line ->> 'quantity')::numeric * (line ->> 'unit_price_ticks')::numeric
     """,
+    """
+    SELECT i.team_id, format('invoice %s-%s has a line of %s ticks that is over %s cents',
+        i.series_id, i.number, line ->> 'ticks', line ->> 'amount_cents')
+    FROM billing_invoice i CROSS JOIN LATERAL jsonb_array_elements(i.lines) line
+    WHERE line ? 'ticks' AND (line ->> 'amount_cents')::numeric
+        <> round((line ->> 'ticks')::numeric * 0.00000001)
+    """,
     # A credit note gives back a part of a receipt's tax: the refund proves that one.
     """
     SELECT i.team_id, format('invoice %s-%s is over %s cents at %s %%, but its tax is %s',
@@ -29,10 +36,12 @@ CHECKS: Final = (
     WHERE i.kind <> 'credit' AND i.tax_cents <> round(i.subtotal_cents * i.tax_percent / 100)
     """,
     """
-    SELECT NULL::uuid, format('series %s has given %s numbers, but has %s documents, up to %s',
-        s.code, s.last_number, count(i.id), coalesce(max(i.number), 0))
+    SELECT NULL::uuid, format('series %s has given %s numbers, but has %s documents, '
+        'from %s to %s', s.code, s.last_number, count(i.id), coalesce(min(i.number), 0),
+        coalesce(max(i.number), 0))
     FROM billing_invoiceseries s LEFT JOIN billing_invoice i ON i.series_id = s.code
     GROUP BY s.code, s.last_number
-    HAVING s.last_number <> count(i.id) OR s.last_number <> coalesce(max(i.number), 0)
+    HAVING (s.last_number, s.last_number, 1)
+        <> (count(i.id), coalesce(max(i.number), 0), coalesce(min(i.number), 1))
     """,
 )

@@ -5,15 +5,29 @@ from typing import Final
 CHECKS: Final = (
     # Months and their invoices.
     """
-    SELECT i.team_id, format('invoice %s-%s is over %s cents, but its months add up to %s ticks',
-        i.series_id, i.number, i.subtotal_cents, coalesce(m.ticks, 0))
-    FROM billing_invoice i LEFT JOIN (
+    SELECT i.team_id, format('invoice %s-%s is over %s cents, with lines of %s ticks, but its '
+        'months add up to %s ticks', i.series_id, i.number, i.subtotal_cents, l.ticks,
+        coalesce(m.ticks, 0))
+    FROM billing_invoice i CROSS JOIN LATERAL (
+        SELECT coalesce(sum((line ->> 'ticks')::numeric), 0) AS ticks
+        FROM jsonb_array_elements(i.lines) line
+    ) l
+    LEFT JOIN (
         SELECT invoice_id, team_id, sum(accrued_ticks) AS ticks FROM billing_billingcycle
         WHERE invoice_id IS NOT NULL GROUP BY invoice_id, team_id
     ) m ON m.invoice_id = i.id AND m.team_id = i.team_id
-    WHERE CASE WHEN i.kind = 'month'
+    WHERE l.ticks <> coalesce(m.ticks, 0) OR CASE WHEN i.kind = 'month'
         THEN i.subtotal_cents <> div(coalesce(m.ticks, 0) + 50000000, 100000000)
         ELSE m.invoice_id IS NOT NULL END
+    """,
+    """
+    SELECT i.team_id, format('invoice %s-%s says that credits paid %s ticks, but they paid %s of '
+        'its months', i.series_id, i.number, i.credits_used_ticks, coalesce(m.ticks, 0))
+    FROM billing_invoice i LEFT JOIN (
+        SELECT invoice_id, sum(charged_ticks - accrued_ticks) AS ticks FROM billing_billingcycle
+        WHERE invoice_id IS NOT NULL GROUP BY invoice_id
+    ) m ON m.invoice_id = i.id
+    WHERE i.credits_used_ticks <> coalesce(m.ticks, 0)
     """,
     """
     SELECT i.team_id, format('invoice %s-%s is of %s, but that month is not on it', i.series_id,

@@ -30,6 +30,29 @@ CHECKS: Final = (
         <> CASE WHEN p.status = 'succeeded' THEN p.amount_cents ELSE 0 END
     """,
     """
+    SELECT p.team_id, format('purchase %s is of %s cents at %s %%, but its tax is %s', p.id,
+        p.amount_cents, p.tax_percent, p.tax_cents)
+    FROM billing_purchase p
+    WHERE p.tax_cents <> round(p.amount_cents * p.tax_percent / 100)
+    """,
+    """
+    SELECT p.team_id, format('purchase %s has a tax of %s cents, %s %%, but its receipt one of %s '
+        'cents, %s %%', p.id, p.tax_cents, p.tax_percent, i.tax_cents, i.tax_percent)
+    FROM billing_purchase p
+    JOIN billing_invoice i ON i.purchase_id = p.id AND i.team_id = p.team_id
+    WHERE (p.tax_cents, p.tax_percent) <> (i.tax_cents, i.tax_percent)
+    """,
+    # What is not paid by card is not looked for among the payments.
+    """
+    SELECT p.team_id, format('purchase %s is of the kind %s, but was begun as %s', p.id, p.kind,
+        begun.kind)
+    FROM billing_purchase p CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.transfer_reference IS NOT NULL THEN 'transfer'
+            WHEN p.idempotency_key LIKE 'auto:%' THEN 'auto' ELSE 'card' END AS kind
+    ) begun
+    WHERE p.kind <> begun.kind
+    """,
+    """
     SELECT a.team_id, format('the account says that %s ticks were paid, but its purchases and '
         'invoices add up to %s', a.paid_ticks, coalesce(p.ticks, 0))
     FROM billing_billingaccount a LEFT JOIN (
@@ -47,8 +70,23 @@ CHECKS: Final = (
     SELECT p.team_id, format('payment %s of %s cents is %s, but its purchase is %s and of %s',
         p.id, p.amount_cents, p.status, u.status, u.amount_cents + u.tax_cents)
     FROM billing_payment p JOIN billing_purchase u ON u.id = p.purchase_id
-    WHERE p.team_id <> u.team_id OR p.amount_cents <> u.amount_cents + u.tax_cents
+    WHERE p.amount_cents <> u.amount_cents + u.tax_cents
         OR (p.status = 'succeeded' AND u.status <> 'succeeded')
+    """,
+    # What was taken for an invoice is summed up where the invoice is.
+    """
+    SELECT p.team_id, format('payment %s of %s cents is %s, but its invoice is over %s', p.id,
+        p.amount_cents, p.status, i.total_cents)
+    FROM billing_payment p JOIN billing_invoice i ON i.id = p.invoice_id
+    WHERE p.status <> 'succeeded' AND p.amount_cents <> i.total_cents
+    """,
+    """
+    SELECT p.team_id, format('payment %s is made for team %s, by a card of team %s', p.id,
+        coalesce(u.team_id, i.team_id), m.team_id)
+    FROM billing_payment p JOIN billing_paymentmethod m ON m.id = p.method_id
+    LEFT JOIN billing_purchase u ON u.id = p.purchase_id
+    LEFT JOIN billing_invoice i ON i.id = p.invoice_id
+    WHERE p.team_id <> m.team_id OR p.team_id <> coalesce(u.team_id, i.team_id)
     """,
     """
     SELECT u.team_id, format('purchase %s is paid by card, but no payment of it is', u.id)

@@ -35,10 +35,25 @@ CHECKS: Final = (
         ELSE i.id IS NOT NULL END
     """,
     """
-    SELECT r.team_id, format('refund %s of %s and %s cents is more than the %s and %s of its '
-        'purchase', r.id, r.amount_cents, r.tax_cents, p.amount_cents, p.tax_cents)
+    SELECT r.team_id, format('refund %s gives back a tax of %s cents, but %s of %s cents '
+        'had one of %s', r.id, r.tax_cents, r.amount_cents, p.amount_cents, due.cents)
     FROM billing_refund r JOIN billing_purchase p ON p.id = r.purchase_id
-    WHERE r.amount_cents > p.amount_cents OR r.tax_cents > p.tax_cents
-        OR p.status <> 'succeeded' OR p.team_id <> r.team_id
+    CROSS JOIN LATERAL (
+        SELECT round(p.tax_cents::numeric * r.amount_cents / p.amount_cents) AS cents
+    ) due
+    WHERE r.tax_cents <> due.cents
+    """,
+    """
+    SELECT r.team_id, format('refund %s is of a purchase taxed at %s %%, but its credit note at '
+        '%s %%', r.id, p.tax_percent, i.tax_percent)
+    FROM billing_refund r JOIN billing_purchase p ON p.id = r.purchase_id
+    JOIN billing_invoice i ON i.refund_id = r.id
+    WHERE i.tax_percent <> p.tax_percent
+    """,
+    """
+    SELECT r.team_id, format('refund %s is of %s cents, but its purchase is %s and of %s', r.id,
+        r.amount_cents, p.status, p.amount_cents)
+    FROM billing_refund r JOIN billing_purchase p ON p.id = r.purchase_id
+    WHERE r.amount_cents > p.amount_cents OR p.status <> 'succeeded' OR p.team_id <> r.team_id
     """,
 )

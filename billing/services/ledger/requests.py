@@ -50,10 +50,10 @@ CHECKS: Final = (
     WHERE h.id IS NULL
     """,
     """
-    SELECT c.team_id, format('charge %s costs %s ticks, more than the %s that were held',
-        c.id, c.cost_ticks, h.amount_ticks)
+    SELECT c.team_id, format('charge %s costs %s ticks and lost %s, but %s were held',
+        c.id, c.cost_ticks, c.loss_ticks, h.amount_ticks)
     FROM billing_charge c JOIN billing_hold h ON h.id = c.id
-    WHERE c.cost_ticks > h.amount_ticks
+    WHERE c.cost_ticks <> least(c.cost_ticks + c.loss_ticks, h.amount_ticks)
     """,
     # Months.
     """
