@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
-from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -15,38 +14,13 @@ from accounts.models import Team
 from billing import services as billing
 from billing.models import BillingAccount, BillingCycle, Charge, CreditGrant, Hold, LedgerEntry
 from billing.rules import TICKS_PER_USD, begin_of
-from billing.services import (
-    BillingItem,
-    Ceiling,
-    HoldRequest,
-    Line,
-    Refusal,
-    Settled,
-    Settlement,
-)
+from billing.services import Ceiling, Refusal
+from tests.billing.holding import LATER, ask, assert_clean, reserve, settle, used
+from tests.billing.spending import make_invoiced_team
 from tests.factories import NOON, make_funded_team, make_team
 from tests.races import race
 
 pytestmark = pytest.mark.django_db
-
-LATER = NOON + timedelta(minutes=2)
-
-
-def ask(team: Team, *, prompt: int = 0, token: int = 1, tokens: int = 10) -> HoldRequest:
-    return HoldRequest(uuid7(), team.pk, prompt, token, tokens)
-
-
-def reserve(request: HoldRequest) -> Ceiling | Refusal:
-    return billing.reserve([request], now=NOON, until=LATER)[0]
-
-
-def used(team: Team, request_id: UUID, *lines: tuple[int, int]) -> Settlement:
-    items = [Line(BillingItem.COMPLETION, quantity, price) for quantity, price in lines]
-    return Settlement(request_id, team.pk, "atlas", items)
-
-
-def settle(settlement: Settlement) -> Settled:
-    return billing.settle([settlement], now=NOON)[0]
 
 
 def give(team: Team, kind: CreditGrant.Kind, ticks: int, *, days: int | None = None) -> CreditGrant:
@@ -70,10 +44,6 @@ def remaining(*grants: CreditGrant) -> list[int]:
 
 def available(team: Team) -> int:
     return billing.balance(team, now=NOON).available_ticks
-
-
-def assert_clean() -> None:
-    assert list(billing.differences()) == []
 
 
 def test_what_is_held_cannot_be_held_again() -> None:
@@ -206,6 +176,21 @@ def test_beyond_credits_the_months_invoice_pays_up_to_the_spending_limit() -> No
     assert_clean()
 
 
+def test_what_one_request_adds_to_the_invoice_counts_for_the_next_of_its_batch() -> None:
+    team = make_invoiced_team(usd=1)
+    first, second = (ask(team, prompt=TICKS_PER_USD, token=0) for _ in range(2))
+    reserve(first)
+
+    with transaction.atomic():
+        books = billing.Books.open([team.pk], requests=[first.request_id], now=NOON)
+        books.settle([used(team, first.request_id, (TICKS_PER_USD, 1))])
+        answer = books.reserve(second, until=LATER)
+        books.write()
+
+    assert answer == Refusal.SPENDING_LIMIT_REACHED
+    assert_clean()
+
+
 def test_a_new_month_has_its_own_invoice() -> None:
     team = make_team()
     billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=10, now=NOON)
@@ -332,74 +317,6 @@ def test_a_batch_costs_as_many_queries_as_a_single_request() -> None:
         return len(captured)
 
     assert queries(50) == queries(1)
-
-
-def for_key(team: Team, key_id: UUID, *, at_most: int | None, model: str = "atlas") -> HoldRequest:
-    return HoldRequest(uuid7(), team.pk, 0, 1, 10, key_id, model, 10, at_most)
-
-
-def test_all_holds_of_a_key_together_stay_under_what_it_may_hold() -> None:
-    team, key_id = make_funded_team(ticks=1000), uuid4()
-
-    first = for_key(team, key_id, at_most=15)
-    answers = billing.reserve(
-        [first, *(for_key(team, key_id, at_most=15) for _ in range(2))], now=NOON, until=LATER
-    )
-    another = reserve(for_key(team, uuid4(), at_most=15))
-    billing.release([first.request_id], now=NOON)
-    after = reserve(for_key(team, key_id, at_most=15))
-
-    assert answers == [Ceiling(10, 10), Ceiling(5, 5), Refusal.KEY_CAP_REACHED]
-    assert another == Ceiling(10, 10), "another key holds for itself"
-    assert after == Ceiling(10, 10)
-    assert_clean()
-
-
-def test_a_team_that_cannot_pay_is_not_told_of_what_the_key_may_hold() -> None:
-    team, key_id = make_funded_team(ticks=5), uuid4()
-
-    assert reserve(for_key(team, key_id, at_most=1000)) == Ceiling(5, 5)
-    assert reserve(for_key(team, key_id, at_most=1000)) == Refusal.CREDITS_EXHAUSTED
-
-
-def test_lapsed_holds_of_a_key_are_given_back_before_it_is_turned_away() -> None:
-    team, key_id = make_funded_team(ticks=1000), uuid4()
-    reserve(for_key(team, key_id, at_most=10))
-
-    request = for_key(team, key_id, at_most=10)
-    before = billing.reserve([request], now=NOON, until=LATER)
-    after = billing.reserve([request], now=LATER, until=LATER + timedelta(minutes=2))
-
-    assert (before, after) == ([Refusal.KEY_CAP_REACHED], [Ceiling(10, 10)])
-    assert_clean()
-
-
-def test_the_books_know_what_is_in_flight_by_key_and_by_model_to_the_end_of_a_batch() -> None:
-    team, key_id = make_funded_team(ticks=1000), uuid4()
-    first, second = (for_key(team, key_id, at_most=None, model=m) for m in ("atlas", "other"))
-    lapsing = for_key(team, key_id, at_most=None)
-    billing.reserve([first, second], now=NOON, until=LATER + timedelta(minutes=1))
-    billing.reserve([lapsing], now=NOON, until=LATER)
-
-    def in_flight(books: billing.Books) -> list[int]:
-        subjects = (key_id, "atlas", "other")
-        return [books.tokens_in_flight(team.pk, subject) for subject in subjects]
-
-    with transaction.atomic():
-        ids = [first.request_id, second.request_id, lapsing.request_id]
-        books = billing.Books.open([team.pk], requests=ids, now=LATER)
-        seen = [in_flight(books)]
-        books.settle([used(team, first.request_id, (3, 1)), used(team, lapsing.request_id, (1, 1))])
-        seen.append(in_flight(books))
-        books.release([second.request_id])
-        seen.append(in_flight(books))
-        books.reserve(for_key(team, key_id, at_most=None), until=LATER + timedelta(minutes=2))
-        seen.append(in_flight(books))
-        books.write()
-
-    assert seen == [[20, 10, 10], [10, 0, 10], [0, 0, 0], [10, 10, 0]]
-    assert billing.tokens_in_flight(team, now=LATER) == {"atlas": 10}
-    assert_clean()
 
 
 @pytest.mark.django_db(transaction=True)
