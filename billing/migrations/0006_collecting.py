@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=80)),
                 ('reference', models.CharField(blank=True, max_length=120)),
                 ('received_at', models.DateTimeField()),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
+                ('tries', models.PositiveIntegerField(default=0)),
                 ('handled_at', models.DateTimeField(blank=True, null=True)),
             ],
         ),

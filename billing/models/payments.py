@@ -236,7 +236,7 @@ class ProcessorEvent(models.Model):
     kind = models.CharField(max_length=80)  # As the processor calls it.
     reference = models.CharField(max_length=120, blank=True)  # What it is about.
     received_at = models.DateTimeField()
-    tries = models.PositiveSmallIntegerField(default=0)  # That failed.
+    tries = models.PositiveIntegerField(default=0)  # That failed.
     handled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

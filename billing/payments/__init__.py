@@ -7,7 +7,6 @@ from django.conf import settings
 
 from billing.payments.base import (
     AMEX,
-    METHOD_UNUSABLE,
     NOT_CHARGED,
     BadSignatureError,
     Card,
@@ -55,7 +54,6 @@ def is_sandbox() -> bool:
 
 __all__ = [
     "AMEX",
-    "METHOD_UNUSABLE",
     "NOT_CHARGED",
     "SANDBOX",
     "TEST_CARDS",

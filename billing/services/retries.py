@@ -74,7 +74,8 @@ def _begin(seen: Receivable, now: datetime) -> PaymentMethod | None:
     if payment := undecided.select_related("method").first():
         # A question that its holder can put off, again and again, does not put off the tries. It
         # stays open: who answers it after all has paid, and nobody has paid twice.
-        is_asked = payment.status == Payment.Status.REQUIRES_ACTION
+        # One of ours that asks is ended by the job, and counts then.
+        is_asked = payment.status == Payment.Status.REQUIRES_ACTION and not payment.is_off_session
         if is_asked and receivable.next_try_at and receivable.next_try_at + ANSWER_TIME <= now:
             dunning.missed(invoice=invoice, method=payment.method, reason=_UNANSWERED_TEXT, now=now)
         return None

@@ -94,6 +94,20 @@ def test_a_question_that_counted_as_a_try_can_still_be_answered_and_is_paid_once
     assert_clean()
 
 
+def test_a_question_that_nobody_was_there_to_hear_counts_once() -> None:
+    """As a crash leaves it between the bank's question and our giving it up."""
+    team = owing(number=PAYS)
+    ask_the_bank(team, ISSUED)
+    Payment.of(team).update(is_off_session=True)
+
+    for hour in range(24):
+        billing.collect_due(now=ISSUED + hour * HOUR)
+    assert owed(team).tries == 0
+    billing.reconcile_all(now=day(1))
+
+    assert owed(team).tries == 1
+
+
 # --- A card that the processor does not know ----------------------------------------------------
 
 
