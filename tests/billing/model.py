@@ -62,6 +62,23 @@ class Model:
         return self.months.setdefault(named, Month())
 
     @property
+    def is_invoiced_early(self) -> bool:
+        return self.open_month > self.now.date()
+
+    @property
+    def charged(self) -> int:
+        """What this month cost; and what comes after its invoice, where it has that early."""
+        return sum(month.charged for month in self._months_from_now())
+
+    @property
+    def accrued(self) -> int:
+        return sum(month.accrued for month in self._months_from_now())
+
+    def _months_from_now(self) -> list[Month]:
+        first = self.now.date().replace(day=1)
+        return [month for name, month in self.months.items() if name >= first]
+
+    @property
     def held(self) -> int:
         return sum(hold.ticks for hold in self.holds.values())
 
@@ -76,11 +93,18 @@ class Model:
 
     @property
     def invoice_left(self) -> int:
-        return max(0, self.limit - self.month.accrued)
+        return max(0, self.limit - self.accrued)
 
     @property
-    def least_limit(self) -> int:
-        return self.month.accrued + max(0, self.held - self.usable)
+    def available(self) -> int:
+        return max(0, self.usable + self.invoice_left - self.held)
+
+    def allows_limit(self, ticks: int) -> bool:
+        """Not less than what is promised; and not more before a month's end that is invoiced."""
+        if ticks > self.limit and self.is_invoiced_early:
+            return False
+        promised = self.accrued + max(0, self.held - self.usable)
+        return ticks >= min(promised, self.limit)
 
     def hold(self, name: object, ticks: int, lasting: timedelta) -> bool:
         if not self._fits(ticks):
@@ -91,8 +115,7 @@ class Model:
         return True
 
     def _fits(self, ticks: int) -> bool:
-        available = self.usable + self.invoice_left - self.held
-        return available > 0 and available >= ticks
+        return self.available > 0 and self.available >= ticks
 
     def drop_lapsed(self) -> None:
         self.holds = {n: hold for n, hold in self.holds.items() if hold.lapses_at > self.now}

@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -42,6 +43,12 @@ from tests.factories import NOON, make_admin, make_team
 LASTING: Final = timedelta(minutes=10)
 TICKS = st.one_of(
     st.integers(1, 3 * CENT), st.integers(1, 30_000 * CENT), st.sampled_from([CENT // 2, CENT])
+)
+# Of a hold: so many ticks, or so many more than all that is available.
+Size = tuple[bool, int]
+SIZE = st.one_of(
+    st.tuples(st.just(False), TICKS),  # noqa: FBT003
+    st.tuples(st.just(True), st.sampled_from([0, 1])),  # noqa: FBT003
 )
 EXPIRY_MONTHS: Final = 2
 MONTH_MAX_CENTS: Final = 7_500
@@ -128,12 +135,36 @@ class Money(RuleBasedStateMachine):
 
     # --- What goes out ----------------------------------------------------------------------
 
-    @rule(target=requests, ticks=TICKS)
-    def hold(self, ticks: int) -> UUID:
-        request = HoldRequest(uuid7(), self.team.pk, ticks, 0, 1)
+    @rule(target=requests, size=SIZE)
+    def hold(self, size: Size) -> UUID:
+        request = self._asks(size)
         until = self.model.now + LASTING
         (answer,) = billing.reserve([request], now=self.model.now, until=until)
-        fits = self.model.hold(request.request_id, ticks, LASTING)
+        return self._held(request, answer)
+
+    @rule(target=requests, request=consumes(requests), ticks=TICKS, size=SIZE)
+    def settle_and_hold(self, request: UUID, ticks: int, size: Size) -> UUID:
+        """Do both in one batch, as a busy gateway does."""
+        now = self.model.now
+        with transaction.atomic():
+            books = billing.Books.open([self.team.pk], requests=[request], now=now)
+            if books.knows(request):
+                lines = [Line(BillingItem.COMPLETION, ticks, 1)]
+                books.settle([Settlement(request, self.team.pk, "atlas", lines)])
+                self.model.settle(request, ticks)
+            another = self._asks(size)
+            answer = books.reserve(another, until=now + LASTING)
+            books.write()
+        return self._held(another, answer)
+
+    def _asks(self, size: Size) -> HoldRequest:
+        """Ask for so much, or for all that is available and so much more."""
+        is_of_all, ticks = size
+        wanted = max(1, self.model.available + ticks) if is_of_all else ticks
+        return HoldRequest(uuid7(), self.team.pk, wanted, 0, 1)
+
+    def _held(self, request: HoldRequest, answer: billing.Ceiling | billing.Refusal) -> UUID:
+        fits = self.model.hold(request.request_id, request.prompt_ticks, LASTING)
         assert isinstance(answer, billing.Ceiling) == fits
         return request.request_id
 
@@ -159,7 +190,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(cents=st.integers(0, 40_000))
     def limit(self, cents: int) -> None:
-        fits = cents * CENT >= self.model.least_limit
+        fits = self.model.allows_limit(cents * CENT)
         try:
             billing.set_spending_limit(
                 team=self.team, actor=self.actor, limit_ticks=cents * CENT, now=self.model.now
@@ -246,11 +277,11 @@ class Money(RuleBasedStateMachine):
         assert balance.prepaid_ticks == model.credits(prepaid=True)
         assert balance.held_ticks == model.held
         assert (balance.charged_ticks, balance.accrued_ticks) == (
-            model.month.charged,
-            model.month.accrued,
+            model.charged,
+            model.accrued,
         )
         assert balance.invoice_left_ticks == model.invoice_left
-        assert balance.available_ticks == max(0, model.usable + model.invoice_left - model.held)
+        assert balance.available_ticks == model.available
         left = CreditGrant.of(self.team).values_list("idempotency_key", "remaining_ticks")
         assert dict(left) == {pot.name: pot.left for pot in model.pots}
         billed = (
