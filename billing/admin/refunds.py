@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -26,7 +27,7 @@ class RefundForm(forms.Form):
 
     reason = forms.CharField(
         max_length=REASON_LENGTH,
-        widget=forms.TextInput(attrs={"size": 60}),
+        widget=AdminTextInputWidget,
         help_text="For the audit log, which the team reads: the law and the customer's request.",
     )
 
@@ -94,7 +95,7 @@ class RefundAdmin(ReadOnlyAdmin):
         refunds = Refund.across_teams.select_related("team", "purchase", "made_by")
         refund = get_object_or_404(refunds, pk=refund_id)
         if request.method == "POST":
-            is_paid = request.POST.get("outcome") == "paid"
+            is_paid = "paid" in request.POST
             try:
                 refund = billing.settle_transfer_refund(
                     refund=refund, is_paid=is_paid, now=timezone.now()

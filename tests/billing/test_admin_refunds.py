@@ -65,9 +65,11 @@ def test_a_bank_transfer_is_settled_by_hand(
     refund = Refund.of(team).get()
     settle = reverse("admin:billing_refund_settle", args=[refund.pk])
     assert settle in answer.text
-    assert str(purchase.transfer_reference) in staff.get(settle).text
+    shown = staff.get(settle).text
+    assert str(purchase.transfer_reference) in shown
+    assert f'name="{outcome}"' in shown
 
-    answer = staff.post(settle, {"outcome": outcome}, follow=True)
+    answer = staff.post(settle, {outcome: "The words of the button"}, follow=True)
 
     assert told in answer.text
     refund.refresh_from_db()
