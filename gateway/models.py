@@ -199,7 +199,8 @@ class TeamLimit(TeamOwned):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model} for {self.team}"
+        # Without the team's name: Django's own log of the admin has this, and outlasts erasure.
+        return f"{self.model} for one team"
 
 
 class LimitRequest(TeamOwned):

@@ -4,7 +4,6 @@ What is seen afterwards is what these people would see: every number was charged
 of the audit log belongs to something that was done.
 """
 
-from console.demo.buying import TEST_CARD
 from console.demo.world import build
 
-__all__ = ["TEST_CARD", "build"]
+__all__ = ["build"]

@@ -20,9 +20,9 @@ from api_keys import services as api_keys
 from audit import services as audit
 from audit.models import AuditEvent
 from billing import services as billing
-from console.demo import TEST_CARD
 from tests.accounts.people import make_person, sign_in
 from tests.billing.codes import make_code, redeem
+from tests.billing.spending import card
 from tests.clients import Browser
 from tests.factories import NOON, make_team
 
@@ -47,7 +47,7 @@ def fill(person: User, number: int = 1) -> None:
     purchase = billing.begin(
         team=team, actor=actor, amount_cents=2500, idempotency_key="once", now=NOON
     )
-    billing.pay(purchase=purchase, actor=actor, card=TEST_CARD, now=NOON)
+    billing.pay(purchase=purchase, actor=actor, card=card(), now=NOON)
     make_code(f"CODE-{number}")
     redeem(team, f"CODE-{number}", actor=actor)
     SignIn.objects.create(user=person, at=NOON, ip="203.0.113.7", device="Firefox", place="Rome")
