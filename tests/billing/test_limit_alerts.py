@@ -254,7 +254,7 @@ def test_none_leaves_the_mail_about_refusals(client: Client, team: Team) -> None
 
     response = client.post(page("alerts", team), {"percents": " "}, follow=True)
 
-    assert "Mail comes when requests begin to be refused, once a month" in text(response)
+    assert "A mail comes when requests begin to be refused, once a month." in text(response)
     ask(team, 100)
     ask(team, 1)
     assert subjects() == ["Requests of Larkspur are refused"]
