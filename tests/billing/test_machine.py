@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -29,6 +31,7 @@ from billing.models import (
     CreditGrant,
     Invoice,
     Payment,
+    PaymentMethod,
     Purchase,
     Receivable,
     TopUpRule,
@@ -44,12 +47,17 @@ LASTING: Final = timedelta(minutes=10)
 TICKS = st.one_of(
     st.integers(1, 3 * CENT), st.integers(1, 30_000 * CENT), st.sampled_from([CENT // 2, CENT])
 )
+# What a request uses: half of the time more than it can have held.
+USED = st.booleans().flatmap(lambda is_more: st.just(10**7 * CENT) if is_more else TICKS)
 # Of a hold: so many ticks, or so many more than all that is available.
 Size = tuple[bool, int]
+ALL: Final = (True, 0)
 SIZE = st.one_of(
     st.tuples(st.just(False), TICKS),  # noqa: FBT003
     st.tuples(st.just(True), st.sampled_from([0, 1])),  # noqa: FBT003
 )
+CENTS = st.integers(500, 4_000)
+LIMITS = st.integers(0, 40_000)
 EXPIRY_MONTHS: Final = 2
 MONTH_MAX_CENTS: Final = 7_500
 
@@ -59,13 +67,19 @@ class Money(RuleBasedStateMachine):
 
     requests: Bundle[UUID] = Bundle("requests")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(bought=CENTS, limit=st.integers(1_000, 40_000))
+    def begin(self, bought: int, limit: int) -> None:
+        """Begin where most of what can go wrong is near: credits of every kind, a limit beyond."""
         self.team = make_team()
         self.actor = Actor.for_user(make_admin(self.team))
-        self.card = keep_card(self.team)
+        keep_card(self.team)
         self.model = Model(NOON)
         billing.set_hard_limit(team=self.team, actor=SYSTEM, limit_ticks=10**6 * CENT, now=NOON)
+        self.limit(cents=limit)
+        self.grant(ticks=CENT, days=40, promo=False)
+        self.grant(ticks=CENT, days=1, promo=True)
+        for _ in range(2):
+            self.buy(cents=bought, pays=True, twice=False)
 
     # --- What comes in ----------------------------------------------------------------------
 
@@ -86,7 +100,7 @@ class Money(RuleBasedStateMachine):
         )
         self._came(name, ticks, expires_at, prepaid=False)
 
-    @rule(cents=st.integers(500, 4_000), pays=st.booleans(), twice=st.booleans())
+    @rule(cents=CENTS, pays=st.booleans(), twice=st.booleans())
     def buy(self, cents: int, *, pays: bool, twice: bool) -> None:
         purchase = billing.begin(
             team=self.team,
@@ -137,15 +151,18 @@ class Money(RuleBasedStateMachine):
 
     @rule(target=requests, size=SIZE)
     def hold(self, size: Size) -> UUID:
+        return self._hold(size)
+
+    def _hold(self, size: Size) -> UUID:
         request = self._asks(size)
         until = self.model.now + LASTING
         (answer,) = billing.reserve([request], now=self.model.now, until=until)
         return self._held(request, answer)
 
-    @rule(target=requests, request=consumes(requests), ticks=TICKS, size=SIZE)
-    def settle_and_hold(self, request: UUID, ticks: int, size: Size) -> UUID:
-        """Do both in one batch, as a busy gateway does."""
-        now = self.model.now
+    @rule(target=requests, ticks=USED, size=SIZE)
+    def settle_and_hold(self, ticks: int, size: Size) -> UUID:
+        """End a request that all there is was held for, and hold for another in the same batch."""
+        request, now = self._hold(ALL), self.model.now
         with transaction.atomic():
             books = billing.Books.open([self.team.pk], requests=[request], now=now)
             if books.knows(request):
@@ -188,7 +205,7 @@ class Money(RuleBasedStateMachine):
         billing.release([request], now=self.model.now)
         self.model.holds.pop(request, None)
 
-    @rule(cents=st.integers(0, 40_000))
+    @rule(cents=LIMITS)
     def limit(self, cents: int) -> None:
         fits = self.model.allows_limit(cents * CENT)
         try:
@@ -202,8 +219,10 @@ class Money(RuleBasedStateMachine):
             self.model.limit = cents * CENT
 
     @precondition(lambda self: any(pot.is_prepaid for pot in self.model.pots))
-    @rule(data=st.data())
-    def refund(self, data: st.DataObject) -> None:
+    @rule(target=requests, data=st.data(), is_busy=st.booleans())
+    def refund(self, data: st.DataObject, *, is_busy: bool) -> UUID | MultipleResults[UUID]:
+        """Pay back a purchase, perhaps just after a request that all there is was held for."""
+        begun: UUID | MultipleResults[UUID] = self._hold(ALL) if is_busy else multiple()
         pot = data.draw(st.sampled_from([pot for pot in self.model.pots if pot.is_prepaid]))
         purchase = Purchase.of(self.team).get(pk=pot.name.removeprefix("purchase:"))
         cents = self.model.refundable_cents(pot)
@@ -217,6 +236,7 @@ class Money(RuleBasedStateMachine):
             assert (refund.status, refund.amount_cents) == ("succeeded", cents)
             pot.left -= cents * CENT
             pot.is_refunded = True
+        return begun
 
     # --- Time -------------------------------------------------------------------------------
 
@@ -262,8 +282,9 @@ class Money(RuleBasedStateMachine):
         unpaid = Invoice.of(self.team).unpaid().order_by("month").first()
         assert bool(unpaid) == self.model.pay_oldest()
         if unpaid:
+            method = PaymentMethod.of(self.team).on_file()[0]  # A card entered anew is another.
             payment = billing.collect(
-                target=unpaid, method=self.card, actor=self.actor, now=self.model.now
+                target=unpaid, method=method, actor=self.actor, now=self.model.now
             )
             assert payment.status == Payment.Status.SUCCEEDED
 
@@ -309,7 +330,7 @@ def test_the_books_agree_with_a_simple_model_whatever_happens() -> None:
     run_state_machine_as_test(
         Money,
         settings=settings(
-            max_examples=12,
+            max_examples=24,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
