@@ -48,7 +48,7 @@ def set_spending_limit(*, team: Team, actor: Actor, limit_ticks: int, now: datet
     if limit_ticks > account.spending_limit_ticks:
         _refuse_raising(account, actor, now)
     # Credits only is always a choice, except while the invoice is in use.
-    if limit_ticks < min(least, account.spending_limit_ticks):
+    elif limit_ticks < least and limit_ticks < account.spending_limit_ticks:
         raise SpendingLimitError(
             f"{usd(limit_ticks)} is less than {usd(least)}, which this month's invoice already "
             "carries or which requests in flight may still add to it."
@@ -74,7 +74,7 @@ def _refuse_raising(account: BillingAccount, actor: Actor, now: datetime) -> Non
     if actor.kind == ActorKind.USER and not methods_on_file(account.team):
         raise SpendingLimitError(
             "There is nothing yet that an invoice could be charged to. Add a payment method "
-            "first, under Details."
+            "first, under Billing details."
         )
 
 
