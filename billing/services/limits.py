@@ -68,7 +68,7 @@ def _refuse_raising(account: BillingAccount, actor: Actor, now: datetime) -> Non
     # The hard limit is for a whole month, whatever part of it is invoiced already.
     if account.open_month and account.open_month > month:
         raise SpendingLimitError(
-            f"{month:%B} is invoiced already. The limit can be raised again from 1 "
+            f"{month:%B} was closed early. The limit can be raised again from 1 "
             f"{account.open_month:%B} on."
         )
     if actor.kind == ActorKind.USER and not methods_on_file(account.team):

@@ -11,7 +11,7 @@ from accounts.models import Team
 from billing import services as billing
 from billing.models import BillingAccount
 from billing.rules import TICKS_PER_USD, months_later
-from tests.billing.pages import page, text
+from tests.billing.pages import give, page, text
 from tests.billing.spending import keep_card, make_invoiced_team, spend_ticks
 from tests.factories import NOON
 
@@ -48,9 +48,10 @@ def test_what_the_month_cost_stays_in_sight(alice: Client, team: Team) -> None:
     assert standing.charged_ticks == standing.accrued_ticks == 85 * TICKS_PER_USD
     assert standing.available_ticks == 0
     assert "Spent in March $85.00" in words
-    assert "March is invoiced already. Until 1 April, 00:00 UTC, only credits are used." in words
+    assert "Nothing more is invoiced in March. It was closed early. Until 1 April, 00:00" in words
+    assert "spending limit above $0.00" not in words
     assert "Change limit" not in words
-    assert "This month is invoiced already" in text(alice.get(page("invoice_preview", team)))
+    assert "Nothing more is invoiced this month" in text(alice.get(page("invoice_preview", team)))
 
 
 def test_no_mail_tells_of_parts_of_a_limit_that_is_over(team: Team) -> None:
@@ -72,3 +73,13 @@ def test_a_month_never_has_more_than_its_hard_limit_on_invoices() -> None:
         billing.set_spending_limit(team=team, actor=SYSTEM, limit_ticks=LIMIT, now=NOON)
 
     assert billing.balance(team, now=NOON).available_ticks == 0
+
+
+def test_no_limit_is_advised_when_credits_end_before_the_month(alice: Client, team: Team) -> None:
+    give(team, 1)
+    spend_ticks(team, TICKS_PER_USD)
+
+    words = text(alice.get(page("credits", team)))
+
+    assert "Requests are refused until you buy credits; they are in force at once." in words
+    assert "spending limit above $0.00" not in words
