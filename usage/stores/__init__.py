@@ -1,0 +1,55 @@
+"""Where usage is kept to be asked about: PostgreSQL, or ClickHouse beside it.
+
+A store is fed from the events, in order and exactly once, and answers from what it was fed with
+and, for the newest requests, from the events themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from usage.models import UsageEvent
+from usage.rules import Answer, Dimension, Question
+
+
+class Store(Protocol):
+    """Sums of requests, by time and by what tells them apart."""
+
+    def record(self, events: Sequence[UsageEvent]) -> None:
+        """Add these events, which come once and in order, within the caller's transaction."""
+
+    def query(self, question: Question) -> Answer:
+        """Sum the requests that were recorded so far, also those that the store has not got yet."""
+
+    def values(
+        self, team_id: UUID, dimension: Dimension, *, search: str = "", limit: int = 50
+    ) -> list[str]:
+        """List values that a dimension has had and whose text contains `search`, newest use first.
+
+        An API key's text is its id: whoever knows the names of keys searches them itself.
+        """
+
+
+def current() -> Store:
+    """Return the store that pages ask."""
+    from usage.stores.postgres import PostgresStore  # noqa: PLC0415 -- it imports this module
+
+    return PostgresStore()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Let everything that is asked within be answered from the same moment.
+
+    Not to be entered within a transaction that has asked something already: PostgreSQL fixes what
+    it shows at the first question. A test's transaction is its own and needs no moment.
+    """
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
