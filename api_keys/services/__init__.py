@@ -44,7 +44,16 @@ from api_keys.services.notices import (
     remind_of_expiry,
     set_mails_new_countries,
 )
-from api_keys.services.people import delete_all, disable_all, forget, living, names, owned_by
+from api_keys.services.people import (
+    NamedKey,
+    delete_all,
+    disable_all,
+    forget,
+    living,
+    named_keys,
+    names,
+    owned_by,
+)
 from api_keys.services.rotation import (
     AlreadyRotatedError,
     GraceError,
@@ -73,6 +82,7 @@ __all__ = [
     "KeyIdentity",
     "KeyQuery",
     "KeysUnavailableError",
+    "NamedKey",
     "Reporter",
     "RotatedKey",
     "Terms",
@@ -104,6 +114,7 @@ __all__ = [
     "month_of",
     "months_of",
     "named",
+    "named_keys",
     "names",
     "networks_allow",
     "owned_by",

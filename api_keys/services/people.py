@@ -1,5 +1,7 @@
 """What becomes of keys when teams and people go, and what is said of them by name."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +12,16 @@ from accounts.actors import Actor
 from accounts.models import Team, User
 from api_keys.models import ApiKey, KeyAddress, KeyLeak
 from api_keys.services.keys import disable, record
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A key as others name it, also after it was deleted, and who made it, if anybody still has."""
+
+    id: UUID
+    name: str
+    is_deleted: bool
+    owner: User | None
 
 
 @transaction.atomic
@@ -81,3 +93,20 @@ def living(team: Team, *, owner: User | None = None) -> list[str]:
 def names(team: Team) -> dict[UUID, str]:
     """Say what each of the team's keys is called, the deleted ones too."""
     return dict(ApiKey.of(team).values_list("pk", "name"))
+
+
+def named_keys(team: Team, ids: Collection[UUID] | None = None) -> dict[UUID, NamedKey]:
+    """Name these of the team's keys, or all of them, the deleted ones too, by id.
+
+    An id that is no key of the team is not in the answer.
+    """
+    keys = ApiKey.of(team).select_related("owner")
+    if ids is not None:
+        keys = keys.filter(pk__in=ids)
+    columns = ("name", "deleted_at", "owner")
+    return {
+        key.pk: NamedKey(key.pk, key.name, key.deleted_at is not None, key.owner)
+        for key in keys.only(
+            *columns, *(f"owner__{name}" for name in ("name", "email", "erased_at"))
+        )
+    }

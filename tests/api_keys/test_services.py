@@ -347,3 +347,19 @@ def test_the_page_of_a_team_with_many_keys_reads_an_index() -> None:
     assert "api_key_list_newest_first" in for_admin
     assert "api_key_own_newest_first" in for_member
     assert "Sort" not in for_admin + for_member
+
+
+def test_keys_are_named_with_their_owners_also_when_they_are_gone() -> None:
+    team, other = make_team(), make_team()
+    kept, gone, foreign = make_key(team), make_key(team), make_key(other)
+    api_keys.delete(key=gone.key, actor=SYSTEM, now=NOON)
+
+    named = api_keys.named_keys(team, [kept.key.pk, gone.key.pk, foreign.key.pk])
+
+    assert {key_id: key.is_deleted for key_id, key in named.items()} == {
+        kept.key.pk: False,
+        gone.key.pk: True,
+    }
+    assert named[gone.key.pk].name == gone.key.name
+    assert named[gone.key.pk].owner == gone.key.owner
+    assert api_keys.named_keys(team) == named
