@@ -3,7 +3,6 @@
 from accounts.services.deletion import (
     GRACE,
     AlreadyErasedError,
-    ErasureError,
     KnownAs,
     deletion_consequences,
     disown,
@@ -114,7 +113,6 @@ __all__ = [
     "AlreadyMemberError",
     "ChangeForgottenError",
     "EmailTakenError",
-    "ErasureError",
     "FactorNeededError",
     "InvitationOverError",
     "InvitationState",

@@ -32,6 +32,7 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.one_by_one import one_by_one
 from accounts.services.invitations import revoke_all_unbacked
 from accounts.services.locks import lock_person, lock_person_in_teams
 from accounts.services.pending_emails import forget_pending_email, is_change
@@ -51,14 +52,6 @@ class AlreadyErasedError(Exception):
 
     def __init__(self) -> None:
         super().__init__("This account was erased and cannot be restored. You can make a new one.")
-
-
-class ErasureError(Exception):
-    """Some accounts are overdue; the log says which and why."""
-
-    def __init__(self, accounts: int) -> None:
-        noun = "account" if accounts == 1 else "accounts"
-        super().__init__(f"{accounts} {noun} could not be erased.")
 
 
 def erased_from(user: User) -> datetime:
@@ -175,22 +168,19 @@ def erase_due(*, now: datetime) -> int:
     """Erase everyone whose 30 days are over; return how many that were.
 
     One person per transaction: a run that is interrupted loses nothing, and one account that
-    cannot be erased does not keep the rest waiting. Raises ErasureError at the end, so that the
+    cannot be erased does not keep the rest waiting. Raises SomeFailedError at the end, so that the
     job fails in sight.
     """
     due = User.objects.filter(erased_at=None, deletion_requested_at__lte=now - GRACE)
-    erased, failures = 0, []
-    for pk in list(due.order_by("deletion_requested_at", "pk").values_list("pk", flat=True)):
-        try:
-            erased += _erase(pk, now)
-        except BlockedError as error:
-            # Tried again every day, until the invoice is paid.
-            logger.warning("Account %s cannot be erased yet: %s", pk, error)
-        except Exception as error:
-            logger.exception("Account %s could not be erased", pk)
-            failures.append(error)
-    if failures:
-        raise ErasureError(len(failures)) from failures[0]
+    erased = 0
+    with one_by_one(logger) as each:
+        for pk in list(due.order_by("deletion_requested_at", "pk").values_list("pk", flat=True)):
+            with each("Account %s could not be erased", pk):
+                try:
+                    erased += _erase(pk, now)
+                except BlockedError as error:
+                    # Tried again every day, until the invoice is paid.
+                    logger.warning("Account %s cannot be erased yet: %s", pk, error)
     return erased
 
 

@@ -77,7 +77,7 @@ from billing.services.methods import (
     set_default_method,
     usable_method,
 )
-from billing.services.months import LEAST_CENTS, MonthsError, close_now
+from billing.services.months import LEAST_CENTS, close_now
 from billing.services.months import Preview as MonthPreview
 from billing.services.months import close_all as close_months
 from billing.services.months import preview as preview_month
@@ -112,7 +112,7 @@ from billing.services.refunds import (
     refundable,
     settle_transfer_refund,
 )
-from billing.services.retries import CollectingError, collect_due
+from billing.services.retries import collect_due
 from billing.services.tax_ids import TaxNumberError, tax_id_types
 from billing.services.tiers import NoSuchTierError, TierStanding, set_least_tier, tier
 from billing.services.topup_rules import (
@@ -153,7 +153,6 @@ __all__ = [
     "Books",
     "Card",
     "Ceiling",
-    "CollectingError",
     "Details",
     "DetailsChangedError",
     "Difference",
@@ -168,7 +167,6 @@ __all__ = [
     "MethodGoneError",
     "MethodRefusedError",
     "MonthPreview",
-    "MonthsError",
     "Movement",
     "NoSuchTierError",
     "Outlook",

@@ -12,6 +12,7 @@ from django.db.models import Min
 from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from audit import services as audit
 from billing.models import CreditGrant, Hold, LedgerEntry, Refund
 from billing.rules import usd
@@ -55,14 +56,6 @@ class IdempotencyConflictError(Exception):
 
     def __init__(self) -> None:
         super().__init__("This was already sent with other contents. Reload the page to send it.")
-
-
-class GrantExpiryError(Exception):
-    """Expired credits of some teams are still on the books; the log says which teams and why."""
-
-    def __init__(self, teams: int) -> None:
-        noun = "team" if teams == 1 else "teams"
-        super().__init__(f"Expired credits of {teams} {noun} could not be taken off the books.")
 
 
 @transaction.atomic
@@ -157,20 +150,16 @@ def expire_grants(*, now: datetime) -> int:
     grants only. What may still draw on an expired grant is a hold made before the expiry, since
     the grant was part of what it was promised. So a grant waits until no such hold is live.
 
-    One team whose books are broken does not keep the rest waiting. Raises GrantExpiryError at the
+    One team whose books are broken does not keep the rest waiting. Raises SomeFailedError at the
     end, so that the job fails in sight.
     """
     over = CreditGrant.across_teams.filter(expires_at__lte=now, remaining_ticks__gt=0)
     teams = Team.objects.filter(pk__in=over.values("team_id"))
-    expired, failures = 0, []
-    for team in teams.order_by("pk").iterator():
-        try:
-            expired += _expire_of(team, now)
-        except Exception as error:
-            logger.exception("Expired credits of team %s could not be taken off the books", team.pk)
-            failures.append(error)
-    if failures:
-        raise GrantExpiryError(len(failures)) from failures[0]
+    expired = 0
+    with one_by_one(logger) as each:
+        for team in teams.order_by("pk").iterator():
+            with each("Expired credits of team %s could not be taken off the books", team.pk):
+                expired += _expire_of(team, now)
     return expired
 
 

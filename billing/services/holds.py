@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from billing.models import Hold
 from billing.rules import Ceiling
 from billing.services.books import Books, HoldRequest, Refusal, Settled, Settlement
@@ -74,16 +75,14 @@ def sweep(*, now: datetime) -> int:
     A team whose books fail does not keep the rest waiting; its error is raised at the end.
     """
     teams = Hold.across_teams.filter(state=Hold.State.LIVE, expires_at__lte=now)
-    swept, failure = 0, None
-    for team_id in teams.order_by("team_id").values_list("team_id", flat=True).distinct():
-        try:
-            with transaction.atomic():
+    swept = 0
+    with one_by_one(logger) as each:
+        for team_id in teams.order_by("team_id").values_list("team_id", flat=True).distinct():
+            with (
+                each("The lapsed holds of team %s could not be given back", team_id),
+                transaction.atomic(),
+            ):
                 books = Books.open([team_id], now=now)
                 swept += books.expire(team_id)
                 books.write()
-        except Exception as error:
-            logger.exception("The lapsed holds of team %s could not be given back", team_id)
-            failure = error
-    if failure:
-        raise failure
     return swept

@@ -18,6 +18,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from audit import services as audit
 from billing.models import BillingAccount, BillingCycle, Invoice, Receivable
 from billing.rules import (
@@ -35,14 +36,6 @@ logger = logging.getLogger(__name__)
 
 # Before tax. Less cannot be charged to a card, so it goes on the next invoice.
 LEAST_CENTS: Final = 50
-
-
-class MonthsError(Exception):
-    """Some teams' months could not be closed; the log says which and why."""
-
-    def __init__(self, teams: int) -> None:
-        noun = "team" if teams == 1 else "teams"
-        super().__init__(f"The months of {teams} {noun} could not be closed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +57,11 @@ def close_all(*, now: datetime) -> int:
         Q(month__lt=cycle_of(now)) | Q(month__lt=Subquery(frozen)), closed_at=None
     )
     teams = Team.objects.filter(pk__in=over.values("team_id"))
-    issued, failures = 0, []
-    for team in teams.order_by("pk").iterator():
-        try:
-            issued += len(close(team=team, before=cycle_of(now), actor=SYSTEM, now=now))
-        except Exception as error:
-            logger.exception("The months of team %s could not be closed", team.pk)
-            failures.append(error)
-    if failures:
-        raise MonthsError(len(failures)) from failures[0]
+    issued = 0
+    with one_by_one(logger) as each:
+        for team in teams.order_by("pk").iterator():
+            with each("The months of team %s could not be closed", team.pk):
+                issued += len(close(team=team, before=cycle_of(now), actor=SYSTEM, now=now))
     return issued
 
 

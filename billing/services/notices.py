@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from billing.models import Notice
 from billing.rules import begin_of, cycle_of, months_later
 from billing.services.balance import balance
@@ -46,29 +47,16 @@ ON CONFLICT DO NOTHING RETURNING kind
 """  # noqa: S608 -- from constants
 
 
-class NoticesError(Exception):
-    """Some teams could not be told their news; the log says which and why."""
-
-    def __init__(self, teams: int) -> None:
-        whose = "team could not be told its" if teams == 1 else "teams could not be told their"
-        super().__init__(f"{teams} {whose} news.")
-
-
 def send_notices(*, now: datetime) -> None:
     """Mail every team that has news. One that cannot be told does not keep the rest waiting."""
     month = cycle_of(now)
     with connection.cursor() as cursor:
         cursor.execute(TEAMS_WITH_NEWS, {"month": month})
         teams = [team_id for (team_id,) in cursor.fetchall()]
-    failures = []
-    for team_id in teams:
-        try:
-            _tell(team_id, month, now)
-        except Exception as error:
-            logger.exception("Team %s could not be told its news", team_id)
-            failures.append(error)
-    if failures:
-        raise NoticesError(len(failures)) from failures[0]
+    with one_by_one(logger) as each:
+        for team_id in teams:
+            with each("Team %s could not be told its news", team_id):
+                _tell(team_id, month, now)
 
 
 @transaction.atomic

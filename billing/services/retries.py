@@ -7,6 +7,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.actors import SYSTEM
+from accounts.one_by_one import one_by_one
 from billing.models import Payment, PaymentMethod, Receivable
 from billing.services import dunning
 from billing.services.accounts import lock_account
@@ -25,37 +26,28 @@ _UNANSWERED_TEXT: Final = (
 )
 
 
-class CollectingError(Exception):
-    """Some invoices could not be tried; the log says which and why."""
-
-    def __init__(self, invoices: int) -> None:
-        noun = "invoice" if invoices == 1 else "invoices"
-        super().__init__(f"{invoices} {noun} could not be collected.")
-
-
 def collect_due(*, now: datetime) -> None:
     """Try the default method of each team whose invoice is due, outside any transaction.
 
     One that cannot be tried does not keep the rest waiting; that is raised at the end.
     """
     due = Receivable.across_teams.filter(next_try_at__lte=now)
-    failures = []
-    for receivable in due.select_related("invoice__team").order_by("next_try_at", "pk"):
-        try:
-            method = _begin(receivable, now)
-            if method:
-                collect(
-                    target=receivable.invoice,
-                    method=method,
-                    actor=SYSTEM,
-                    now=now,
-                    is_off_session=True,
-                )
-        except Exception as error:
-            logger.exception("Invoice %s could not be collected", receivable.invoice_id)
-            failures.append(error)
-    if failures:
-        raise CollectingError(len(failures)) from failures[0]
+    with one_by_one(logger) as each:
+        for receivable in due.select_related("invoice__team").order_by("next_try_at", "pk"):
+            with each("Invoice %s could not be collected", receivable.invoice_id):
+                _try(receivable, now)
+
+
+def _try(receivable: Receivable, now: datetime) -> None:
+    method = _begin(receivable, now)
+    if method:
+        collect(
+            target=receivable.invoice,
+            method=method,
+            actor=SYSTEM,
+            now=now,
+            is_off_session=True,
+        )
 
 
 @transaction.atomic(durable=True)

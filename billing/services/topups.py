@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from accounts.actors import SYSTEM
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from billing import payments
 from billing.models import PaymentMethod, Purchase
 from billing.rules import TICKS_PER_CENT, cycle_of
@@ -50,29 +51,16 @@ ALL_SHORT: Final = f"{SHORT} ORDER BY rule.team_id"
 IS_SHORT: Final = f"{SHORT} AND rule.team_id = %(team)s"
 
 
-class TopUpsError(Exception):
-    """Some teams could not be topped up; the log says which and why."""
-
-    def __init__(self, teams: int) -> None:
-        noun = "team" if teams == 1 else "teams"
-        super().__init__(f"{teams} {noun} could not be topped up.")
-
-
 def run_top_ups(*, now: datetime) -> None:
     """Buy for every team that is short. One that cannot be served does not keep the rest waiting.
 
     Any number of these may run at once: what is bought is decided under the account's lock, and
     paid for once.
     """
-    failures = []
-    for team_id in _short(ALL_SHORT, now):
-        try:
-            _buy(Team.objects.get(pk=team_id), now)
-        except Exception as error:
-            logger.exception("Team %s could not be topped up", team_id)
-            failures.append(error)
-    if failures:
-        raise TopUpsError(len(failures)) from failures[0]
+    with one_by_one(logger) as each:
+        for team_id in _short(ALL_SHORT, now):
+            with each("Team %s could not be topped up", team_id):
+                _buy(Team.objects.get(pk=team_id), now)
 
 
 def _buy(team: Team, now: datetime) -> None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
+from accounts.one_by_one import one_by_one
 from billing.models import Purchase
 from billing.services.accounts import lock_account
 from billing.services.mails import send_mail
@@ -35,14 +36,6 @@ SANDBOX_ACCOUNT: Final = (
 
 class TransferError(Exception):
     """A transfer cannot be begun, ended or booked as things stand."""
-
-
-class TransfersError(Exception):
-    """Some transfers could not be brought up to date; the log says which and why."""
-
-    def __init__(self, transfers: int) -> None:
-        noun = "transfer" if transfers == 1 else "transfers"
-        super().__init__(f"{transfers} {noun} could not be brought up to date.")
 
 
 def offers_transfers() -> bool:
@@ -131,15 +124,10 @@ def run_transfers(*, now: datetime) -> None:
     awaited = Purchase.across_teams.filter(
         kind=Purchase.Kind.TRANSFER, status=Purchase.Status.PENDING, team__closed_at=None
     )
-    failures = []
-    for purchase in awaited.select_related("team", "buyer").order_by("pk"):
-        try:
-            _bring_up_to_date(purchase, now)
-        except Exception as error:
-            logger.exception("Transfer %s could not be brought up to date", purchase.pk)
-            failures.append(error)
-    if failures:
-        raise TransfersError(len(failures)) from failures[0]
+    with one_by_one(logger) as each:
+        for purchase in awaited.select_related("team", "buyer").order_by("pk"):
+            with each("Transfer %s could not be brought up to date", purchase.pk):
+                _bring_up_to_date(purchase, now)
 
 
 def _bring_up_to_date(purchase: Purchase, now: datetime) -> None:

@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.actors import SYSTEM
 from accounts.models import Team, User
+from accounts.one_by_one import SomeFailedError
 from accounts.rules import Permission
 from audit.models import AuditEvent
 from billing import services as billing
@@ -208,7 +209,7 @@ def test_a_team_that_cannot_be_told_keeps_no_other_waiting(
     # No mail can be sent to an address with a line break.
     details = write_to(broken, "bills\n@larkspur.test")
 
-    with pytest.raises(Exception, match="1 team could not be told its news"):
+    with pytest.raises(SomeFailedError, match="1 could not be done"):
         told()
 
     assert [m.subject for m in mail.outbox] == [f"{whole.name} has used 50% of its spending limit"]

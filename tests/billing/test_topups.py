@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team
+from accounts.one_by_one import SomeFailedError
 from audit.models import AuditEvent
 from billing import services as billing
 from billing.models import (
@@ -194,7 +195,7 @@ def test_a_team_that_cannot_be_served_does_not_keep_the_rest_waiting(team: Team)
     rule(team)
     use(team, 15)
 
-    with pytest.raises(Exception, match="1 team could not be topped up"):
+    with pytest.raises(SomeFailedError, match="1 could not be done"):
         billing.run_top_ups(now=NOON)
 
     assert bought(team) == [("succeeded", 5_000)]
