@@ -21,11 +21,13 @@ ALWAYS_SHOWN: Final = ("prompt_text", "cached_prompt_text", "completion", "reaso
 def explorer(request: TeamRequest) -> HttpResponse:
     """Show cost, requests and tokens of each day of a range, in the person's own time zone."""
     zone = request.user.zone
-    form = RangeForm(request.GET, today=timezone.localdate(timezone.now(), zone))
+    form = RangeForm(request.GET, zone=zone, now=timezone.now())
     context: dict[str, Any] = {"form": form, "presets": list(rules.Preset), "zone": zone.key}
     if form.is_valid():
-        days = usage.daily(request.team, first=form.first, last=form.last, zone=zone)
-        context |= {"range_label": rules.range_label(form.first, form.last), **_report(days)}
+        days = usage.daily(
+            request.team, first=form.range.first, last=form.range.last, zone=form.zone
+        )
+        context |= {"range_label": form.range.label, **_report(days)}
         # Only a range without requests can be the whole of an unused team.
         context["is_unused"] = not context["total"].requests and not usage.has_any(request.team)
     return render_page(request, "usage/explorer.html", context, partials={"usage"})

@@ -1,13 +1,7 @@
 """The words, ranges, sums and questions of usage, pure."""
 
-from usage.rules.days import (
-    Preset,
-    day_label,
-    days_between,
-    quarter_of,
-    range_label,
-    starts_of_days,
-)
+from usage.rules.days import days_between, quarter_of, starts_of_days
+from usage.rules.filters import Field, FilterError, Filters
 from usage.rules.items import (
     CACHED,
     COUNTED_BY,
@@ -24,6 +18,14 @@ from usage.rules.items import (
     label_of,
 )
 from usage.rules.questions import ITEMS, Answer, Dimension, Filter, Question, Sums
+from usage.rules.ranges import (
+    MOST_DAYS,
+    Granularity,
+    Preset,
+    Range,
+    day_label,
+    range_label,
+)
 from usage.rules.sums import DayTotal, Total, Used
 
 __all__ = [
@@ -33,16 +35,22 @@ __all__ = [
     "FAILURE_STATUS",
     "ITEMS",
     "MILLION",
+    "MOST_DAYS",
     "PROMPT_TOKENS",
     "TICKS_PER_USD",
     "TOKEN_LABELS",
     "Answer",
     "DayTotal",
     "Dimension",
+    "Field",
     "Filter",
+    "FilterError",
+    "Filters",
+    "Granularity",
     "Item",
     "Preset",
     "Question",
+    "Range",
     "Sums",
     "Total",
     "Used",
