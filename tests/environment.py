@@ -9,6 +9,7 @@ import gc
 import os
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ def _begin() -> None:
     documented = re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     for name in {*documented, *PROXIES, *(name.upper() for name in PROXIES)} - {"DATABASE_URL"}:
         os.environ.pop(name, None)
+    # Each console of a test is several processes: without bytecode all would compile all modules.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ |= {
         "DEBUG": "True",
         "SECRET_KEY": "for tests only",
