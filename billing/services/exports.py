@@ -1,12 +1,11 @@
 """What billing hands out as files for spreadsheets."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
-from io import StringIO
 from typing import Any, Final
 
 from accounts.models import Team
+from accounts.spreadsheets import as_text, csv_rows
 from billing.models import Invoice
 from billing.rules import TICKS_PER_CENT, usd_from_ticks
 from billing.services.ledger_page import Movement, Wanted, ledger_batches
@@ -33,13 +32,6 @@ ITEM_COLUMNS: Final = (
     "exact_usd",
     "amount_usd",
 )
-# With these a spreadsheet begins to calculate. https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def as_text(value: str) -> str:
-    """Keep a cell from being run as a formula: names of models and grants are typed by people."""
-    return f"'{value}" if value.startswith(_FORMULAS) else value
 
 
 def as_usd(ticks: int) -> str:
@@ -49,9 +41,9 @@ def as_usd(ticks: int) -> str:
 
 def ledger_csv(team: Team, wanted: Wanted) -> Iterator[bytes]:
     """Write the movements that are asked for, newest first, a piece at a time."""
-    yield _rows([LEDGER_COLUMNS])
+    yield csv_rows([LEDGER_COLUMNS])
     for movements in ledger_batches(team, wanted):
-        yield _rows(_ledger_row(movement) for movement in movements)
+        yield csv_rows(_ledger_row(movement) for movement in movements)
 
 
 def _ledger_row(movement: Movement) -> tuple[str, ...]:
@@ -75,7 +67,7 @@ def invoice_csv(invoice: Invoice) -> bytes:
 
     The last column adds up to the total before tax.
     """
-    return _rows([ITEM_COLUMNS, *(_item_row(invoice, line) for line in invoice.lines)])
+    return csv_rows([ITEM_COLUMNS, *(_item_row(invoice, line) for line in invoice.lines)])
 
 
 def _item_row(invoice: Invoice, line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -91,9 +83,3 @@ def _item_row(invoice: Invoice, line: Mapping[str, Any]) -> tuple[str, ...]:
         "" if ticks is None else as_usd(ticks),
         f"{usd_from_ticks(line['amount_cents'] * TICKS_PER_CENT):.2f}",
     )
-
-
-def _rows(rows: Iterable[tuple[str, ...]]) -> bytes:
-    out = StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue().encode()

@@ -17,6 +17,7 @@ from usage.rules.items import (
     in_words,
     label_of,
 )
+from usage.rules.periods import Period, cut_at, periods, ticks
 from usage.rules.questions import ITEMS, Answer, Dimension, Filter, Question, Sums
 from usage.rules.ranges import (
     MOST_DAYS,
@@ -24,11 +25,14 @@ from usage.rules.ranges import (
     Preset,
     Range,
     day_label,
+    months_before,
     range_label,
 )
 from usage.rules.sums import DayTotal, Total, Used
+from usage.rules.wanted import BY_PERIOD, Group, Measure, Wanted, by_item, of_items, units
 
 __all__ = [
+    "BY_PERIOD",
     "CACHED",
     "COUNTED_BY",
     "FAILED",
@@ -47,20 +51,31 @@ __all__ = [
     "FilterError",
     "Filters",
     "Granularity",
+    "Group",
     "Item",
+    "Measure",
+    "Period",
     "Preset",
     "Question",
     "Range",
     "Sums",
     "Total",
     "Used",
+    "Wanted",
+    "by_item",
     "counted",
+    "cut_at",
     "day_label",
     "days_between",
     "in_order",
     "in_words",
     "label_of",
+    "months_before",
+    "of_items",
+    "periods",
     "quarter_of",
     "range_label",
     "starts_of_days",
+    "ticks",
+    "units",
 ]

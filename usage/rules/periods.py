@@ -1,0 +1,132 @@
+"""The periods that a chart has a bar for: when they are, what they are called, pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from usage.rules.ranges import DAY, QUARTER, Granularity, Range, day_label, range_label
+
+MOST_TICKS: Final = 8
+LONG: Final = 2 * DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """One bar of a chart, and one row of its table."""
+
+    begin: datetime  # As the zone's clock has it.
+    end: datetime
+    label: str
+    is_running: bool  # Not over yet.
+    is_cut: bool  # A week or month of which the range has a part.
+
+    @property
+    def range(self) -> Range:
+        zone = self.begin.tzinfo
+        assert isinstance(zone, ZoneInfo)  # noqa: S101 -- as `periods` makes it
+        return Range(begin=_utc(self.begin), end=_utc(self.end), zone=zone)
+
+
+def periods(range_: Range, granularity: Granularity, *, now: datetime) -> list[Period]:
+    """List the periods that have begun, the oldest first; of a range to come, the first."""
+    zone = range_.zone
+    starts = [start.astimezone(zone) for start in range_.starts(granularity, until=now)]
+    labels = [_label(begin, end, granularity) for begin, end in pairwise(starts)]
+    known = Counter(labels)
+    return [
+        Period(
+            begin=begin,
+            end=end,
+            # Where clocks are put back, two hours have the same name.
+            label=f"{label} ({begin:%Z})" if known[label] > 1 else label,
+            is_running=begin <= now < end,
+            is_cut=_is_cut(begin, end, granularity),
+        )
+        for (begin, end), label in zip(pairwise(starts), labels, strict=True)
+    ]
+
+
+def _label(begin: datetime, end: datetime, granularity: Granularity) -> str:
+    match granularity:
+        case Granularity.DAY:
+            return f"{begin:%a}, {day_label(begin)}"
+        case Granularity.MONTH if not _is_cut(begin, end, granularity):
+            return f"{begin:%b %Y}"
+        case Granularity.WEEK | Granularity.MONTH:
+            return range_label(begin.date(), _last(end).date())
+    return f"{day_label(begin)}, {begin:%H:%M}"
+
+
+def _is_cut(begin: datetime, end: datetime, granularity: Granularity) -> bool:
+    first, last = begin.date(), _last(end).date()
+    match granularity:
+        case Granularity.WEEK:
+            return (last - first) < 6 * DAY
+        case Granularity.MONTH:
+            return first.day != 1 or (last + DAY).day != 1
+    return False
+
+
+def _last(end: datetime) -> datetime:
+    """Say what the clock shows in the last quarter-hour before a time."""
+    return (_utc(end) - QUARTER).astimezone(end.tzinfo)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def ticks(shown: Sequence[Period], granularity: Granularity) -> list[tuple[int, str]]:
+    """Choose which bars are named under the chart, few enough to stand side by side."""
+    is_by_time = granularity in {Granularity.QUARTER, Granularity.HOUR}
+    is_long = shown[-1].end - shown[0].begin > LONG
+    if is_by_time and is_long:
+        places = [
+            place for place, one in enumerate(shown) if one.begin.hour == one.begin.minute == 0
+        ]
+    elif is_by_time:
+        places = [place for place, one in enumerate(shown) if not one.begin.minute]
+    else:
+        places = list(range(len(shown)))
+    places = places or [0]
+    step = -(-len(places) // MOST_TICKS)
+    if is_by_time and not is_long:
+        step = next(nice for nice in (1, 2, 3, 4, 6, 8, 12, 24) if nice >= step)
+    chosen = places[::step]
+    words = []
+    year = None
+    for place in chosen:
+        begin = shown[place].begin
+        if is_by_time and not is_long:
+            word = f"{begin:%H:%M}"
+        elif granularity is Granularity.MONTH:
+            word = f"{begin:%b}"
+        else:
+            word = f"{begin.day} {begin:%b}"
+        # The year stands under the first name of it, where there is more than one.
+        if shown[0].begin.year != shown[-1].begin.year and begin.year != year:
+            word, year = f"{word}<br>{begin.year}", begin.year
+        words.append((place, word))
+    return words
+
+
+def cut_at(range_: Range, now: datetime) -> datetime:
+    """Say how far the range before is to be compared: not further than this one has come.
+
+    By the clock on the wall, so that half a day is compared with half a day.
+    """
+    before = range_.before()
+    if not range_.begin <= now < range_.end:
+        return before.end
+    passed = _wall(now, range_.zone) - _wall(range_.begin, range_.zone)
+    passed -= timedelta(seconds=passed.total_seconds() % QUARTER.total_seconds())
+    moment = (_wall(before.begin, before.zone) + passed).replace(tzinfo=before.zone)
+    return min(max(_utc(moment), before.begin + QUARTER), before.end)
+
+
+def _wall(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None)

@@ -1,0 +1,361 @@
+"""What the explorer shows: one view of a team's usage, asked of the store at one moment."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from accounts.models import Team
+from usage import rules, stores
+from usage.rules import (
+    Answer,
+    Dimension,
+    Filter,
+    Granularity,
+    Group,
+    Measure,
+    Period,
+    Question,
+    Range,
+    Sums,
+    Wanted,
+)
+from usage.rules.anomalies import WEEKS_BEFORE, Anomaly, find
+from usage.services.naming import Name, Owners, names, owners
+
+MOST_SERIES: Final = 12  # As many as have a colour of their own.
+# With less of a month behind one, what it will come to is a guess.
+DAYS_TO_PROJECT: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSums:
+    """What one group came to. `place` counts the largest from 1; the others have none."""
+
+    value: str
+    name: Name
+    sums: Sums
+    place: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The height of each bar, or of a part of it: ticks, or a number of things."""
+
+    name: str
+    values: Sequence[int]
+    place: int | None = None  # None for "Other".
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What is compared: the range before, up to the time that this one has come to."""
+
+    range: Range
+    until: datetime
+    total: int
+    values: Sequence[int]  # Of its own periods; empty unless they were asked for.
+
+    @property
+    def is_cut(self) -> bool:
+        return self.until < self.range.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dearest:
+    """The key or model that cost the most."""
+
+    name: Name
+    cost_ticks: int
+    share: float  # Of all, in percent.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that a view of the explorer shows. Sums have only the billing items that are wanted."""
+
+    wanted: Wanted
+    periods: Sequence[Period]
+    by_period: Sequence[Sums]
+    total: Sums
+    groups: Sequence[GroupSums]  # The largest first; of no grouping, none.
+    series: Sequence[Series]
+    before: Before
+    projected: int | None  # What the month comes to at its pace so far.
+    dearest_key: Dearest | None
+    dearest_model: Dearest | None
+    anomalies: Mapping[date, Anomaly]
+
+    @property
+    def measured(self) -> int:
+        return self.wanted.measure.of(self.total)
+
+    @property
+    def change(self) -> float | None:
+        """How much more it is than before, in percent; None where there was nothing."""
+        if not self.before.total:
+            return None
+        return 100 * (self.measured - self.before.total) / self.before.total
+
+
+def explore(team: Team, wanted: Wanted, *, now: datetime) -> Report:
+    """Gather a view. Raises StoreUnavailableError if the store does not answer."""
+    shown = rules.periods(wanted.range, wanted.granularity, now=now)
+    starts = _utc([*(period.begin for period in shown), shown[-1].end])
+    ask = _asker(team, wanted)
+    with stores.reading():
+        grouped = _grouped(team, wanted, starts, ask)
+        whole = (starts[0], starts[-1])
+        keys = grouped.by_key if grouped.by_key is not None else ask(whole, Dimension.API_KEY)
+        models = grouped.answer if wanted.group is Group.MODEL else ask(whole, Dimension.MODEL)
+        earlier = _Earlier(wanted, now, ask)
+        total = _sum(grouped.by_period)
+        return Report(
+            wanted=wanted,
+            periods=shown,
+            by_period=grouped.by_period,
+            total=total,
+            groups=grouped.groups,
+            series=grouped.series,
+            before=earlier.before(),
+            projected=_projected(wanted.range, wanted.measure.of(total), now),
+            dearest_key=_dearest(team, Group.API_KEY, keys, total),
+            dearest_model=_dearest(team, Group.MODEL, models, total),
+            anomalies=earlier.anomalies(shown, grouped.by_period),
+        )
+
+
+# --- Asking the store -------------------------------------------------------------------------
+
+Ask = Callable[..., Answer]
+
+
+def _asker(team: Team, wanted: Wanted) -> Ask:
+    """Make the function that asks for the view's requests: starts, group, more filters."""
+    store, items, filters = stores.current(), wanted.items, wanted.filters.of_store()
+
+    def ask(starts: Sequence[datetime], group: Dimension | None = None, *more: Filter) -> Answer:
+        question = Question(
+            team_id=team.pk,
+            starts=tuple(starts),
+            zone=wanted.range.zone,
+            group=group,
+            filters=(*filters, *more),
+        )
+        answer = store.query(question)
+        if len(items) == len(rules.ITEMS):
+            return answer
+        return {key: rules.of_items(sums, items) for key, sums in answer.items()}
+
+    return ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grouped:
+    by_period: list[Sums]
+    groups: list[GroupSums]
+    series: list[Series]
+    answer: Answer
+    by_key: Answer | None = None
+
+
+def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -> _Grouped:
+    group, measure = wanted.stacked_by, wanted.measure
+    numbers = range(len(starts) - 1)
+    if group is None or group.dimension is None:
+        by_period = _by_period(ask(starts), numbers)
+        return _of_items(wanted, by_period) if group else _of_nothing(wanted, by_period)
+
+    answer = ask((starts[0], starts[-1]), group.dimension)
+    values = [value for _, value in answer]
+    owned = owners(team, values) if group is Group.MEMBER else None
+    folded = _folded(answer, owned)
+    # The largest first, and those that are alike always in the same order.
+    largest = sorted(
+        ((value, sums) for (_, value), sums in folded.items()),
+        key=lambda one: (-measure.of(one[1]), -one[1].cost_ticks, one[0]),
+    )
+    top = [value for value, _ in largest[:MOST_SERIES]]
+    if len(largest) > MOST_SERIES:
+        kept = [value for value in values if (owned.of_keys[value] if owned else value) in top]
+        inside = ask(starts, group.dimension, Filter(group.dimension, frozenset(kept)))
+        by_period = _by_period(ask(starts), numbers)
+    else:
+        inside = ask(starts, group.dimension)
+        by_period = [Sums()] * len(numbers)
+        for (number, _), sums in inside.items():
+            by_period[number] = by_period[number].plus(sums)
+    cells = _folded(inside, owned)
+    named = owned.names if owned else names(team, group, [value for value, _ in largest])
+    groups = [
+        GroupSums(
+            value=value,
+            name=named[value],
+            sums=sums,
+            place=place if place <= MOST_SERIES else None,
+        )
+        for place, (value, sums) in enumerate(largest, 1)
+    ]
+    series = [
+        Series(
+            one.name.text,
+            [measure.of(cells.get((number, one.value), NOTHING)) for number in numbers],
+            one.place,
+        )
+        for one in groups[:MOST_SERIES]
+    ]
+    if len(groups) > MOST_SERIES:
+        whole = [measure.of(sums) for sums in by_period]
+        rest = [
+            all_ - sum(parts)
+            for all_, *parts in zip(whole, *(one.values for one in series), strict=True)
+        ]
+        series.append(Series(f"Other ({len(groups) - MOST_SERIES:,})", rest))
+    by_key = answer if group.dimension is Dimension.API_KEY else None
+    return _Grouped(by_period=by_period, groups=groups, series=series, answer=answer, by_key=by_key)
+
+
+NOTHING: Final = Sums()
+
+
+def _of_nothing(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
+    values = [wanted.measure.of(sums) for sums in by_period]
+    series = [Series(wanted.measure.noun, values, 1)]
+    return _Grouped(by_period=by_period, groups=[], series=series, answer={})
+
+
+def _of_items(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
+    """Tell billing items apart, which are parts of every sum."""
+    measure = wanted.measure
+    total = rules.by_item(_sum(by_period), wanted.items)
+    largest = sorted(total, key=lambda item: (-measure.of(total[item]), rules.ITEMS.index(item)))
+    groups = [
+        GroupSums(value=item, name=Name(rules.label_of(item)), sums=total[item], place=place)
+        for place, item in enumerate(largest, 1)
+    ]
+    parts = [rules.by_item(sums, wanted.items) for sums in by_period]
+    series = [
+        Series(one.name.text, [measure.of(part[one.value]) for part in parts], one.place)
+        for one in groups
+    ]
+    return _Grouped(by_period=by_period, groups=groups, series=series, answer={})
+
+
+def _folded(answer: Answer, owned: Owners | None) -> Answer:
+    """Make keys their owners', if it is asked for these."""
+    if owned is None:
+        return answer
+    folded: dict[tuple[int, str], Sums] = {}
+    for (number, key_id), sums in answer.items():
+        place = (number, owned.of_keys[key_id])
+        folded[place] = folded[place].plus(sums) if place in folded else sums
+    return folded
+
+
+def _by_period(answer: Answer, numbers: Sequence[int]) -> list[Sums]:
+    return [answer.get((number, ""), NOTHING) for number in numbers]
+
+
+def _sum(many: Sequence[Sums]) -> Sums:
+    return Sums(*map(sum, zip(*many, strict=True))) if many else NOTHING
+
+
+def _utc(moments: Sequence[datetime]) -> tuple[datetime, ...]:
+    return tuple(moment.astimezone(UTC) for moment in moments)
+
+
+# --- What was before --------------------------------------------------------------------------
+
+
+class _Earlier:
+    """The time before the range, asked for at once: to compare, and to know what is usual."""
+
+    def __init__(self, wanted: Wanted, now: datetime, ask: Ask) -> None:
+        self._wanted, self._now = wanted, now
+        self._range, self._until = wanted.range.before(), rules.cut_at(wanted.range, now)
+        self._days = self._days_before() if self._tells_days else []
+        compared = self._range.starts(wanted.granularity) if wanted.compares else []
+        moments = {self._range.begin, self._until, self._range.end, *compared, *self._days}
+        self._starts = sorted(moments)
+        answer = ask(self._starts)
+        self._sums = _by_period(answer, range(len(self._starts) - 1))
+
+    @property
+    def _tells_days(self) -> bool:
+        wanted = self._wanted
+        return wanted.granularity is Granularity.DAY and wanted.measure is Measure.COST
+
+    def _days_before(self) -> list[datetime]:
+        range_ = self._wanted.range
+        first = range_.first - timedelta(weeks=WEEKS_BEFORE)
+        before = Range.of_days(first, range_.first - timedelta(days=1), range_.zone)
+        return before.starts(Granularity.DAY)
+
+    def _between(self, begin: datetime, end: datetime) -> Sums:
+        first, last = self._starts.index(begin), self._starts.index(end)
+        return _sum(self._sums[first:last])
+
+    def before(self) -> Before:
+        measure = self._wanted.measure
+        values = []
+        if self._wanted.compares:
+            places = {start: place for place, start in enumerate(self._starts)}
+            starts = self._range.starts(self._wanted.granularity)
+            values = [
+                measure.of(_sum(self._sums[places[begin] : places[end]]))
+                for begin, end in pairwise(starts)
+            ]
+        return Before(
+            range=self._range,
+            until=self._until,
+            total=measure.of(self._between(self._range.begin, self._until)),
+            values=values,
+        )
+
+    def anomalies(self, shown: Sequence[Period], by_period: Sequence[Sums]) -> dict[date, Anomaly]:
+        """Find the days that cost far more or less than usual, if days and costs are shown."""
+        if not self._tells_days:
+            return {}
+        zone = self._wanted.range.zone
+        places = {start: place for place, start in enumerate(self._starts)}
+        days = [
+            (begin.astimezone(zone).date(), _sum(self._sums[places[begin] : places[end]]))
+            for begin, end in pairwise(self._days)
+        ]
+        days += [(period.begin.date(), sums) for period, sums in zip(shown, by_period, strict=True)]
+        # Days before the first request say nothing about what is usual.
+        first = next((place for place, (_, sums) in enumerate(days) if sums.requests), len(days))
+        costs = {day: sums.cost_ticks for day, sums in days[first:]}
+        today = self._now.astimezone(zone).date()
+        return find(costs, first=self._wanted.range.first, last=shown[-1].begin.date(), today=today)
+
+
+# --- The cards --------------------------------------------------------------------------------
+
+
+def _dearest(team: Team, group: Group, answer: Answer, total: Sums) -> Dearest | None:
+    if not total.cost_ticks:
+        return None
+    value, sums = max(
+        ((value, sums) for (_, value), sums in answer.items()),
+        key=lambda one: (one[1].cost_ticks, one[0]),
+    )
+    return Dearest(
+        name=names(team, group, [value])[value],
+        cost_ticks=sums.cost_ticks,
+        share=100 * sums.cost_ticks / total.cost_ticks,
+    )
+
+
+def _projected(range_: Range, measured: int, now: datetime) -> int | None:
+    """Say what the running month comes to at its pace so far, if the range is that month."""
+    first = range_.first
+    if not range_.is_days or first.day != 1 or not range_.begin <= now < range_.end:
+        return None
+    month = Range.of_days(first, rules.months_before(first, -1) - timedelta(days=1), range_.zone)
+    passed = now - month.begin
+    if not measured or range_.end > month.end or passed < timedelta(days=DAYS_TO_PROJECT):
+        return None
+    # In whole seconds, as ticks are more than floats tell apart.
+    return measured * int((month.end - month.begin).total_seconds()) // int(passed.total_seconds())
