@@ -190,6 +190,8 @@ DATABASES = {
         },
     },
 }
+# Where pages ask about usage: ClickHouse, or PostgreSQL if None. See docs/scaling.md.
+CLICKHOUSE = env.clickhouse("USAGE_STORE", default="postgres")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from console import env
 from tests.servers import ROOT
 
-READERS = {"text", "flag", "number", "percent", "choice", "names"}
+READERS = {"text", "flag", "number", "percent", "choice", "names", "clickhouse"}
 
 
 def test_every_variable_is_in_the_example_with_its_default() -> None:
@@ -76,6 +76,56 @@ def test_names_are_split_at_commas_without_blanks(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOSTS", " a.test, ,b.test ")
 
     assert env.names("HOSTS") == ["a.test", "b.test"]
+
+
+def test_usage_is_kept_in_postgresql_unless_a_clickhouse_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert env.clickhouse("STORE", default="postgres") is None
+
+    monkeypatch.setenv("STORE", "clickhouse://me:p%40ss%2Fw@ch.test/usage?secure=True&cluster=main")
+    assert env.clickhouse("STORE", default="postgres") == {
+        "host": "ch.test",
+        "port": 8443,
+        "username": "me",
+        "password": "p@ss/w",
+        "database": "usage",
+        "secure": True,
+        "cluster": "main",
+    }
+
+    monkeypatch.setenv("STORE", "clickhouse://ch.test:9000/usage")
+    plain = env.clickhouse("STORE", default="postgres")
+    assert plain is not None
+    assert (plain["port"], plain["username"], plain["secure"]) == (9000, "default", False)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("clickhouse", "it does not begin with clickhouse"),
+        ("postgresql://me:hidden@host/usage", "it does not begin with clickhouse"),
+        ("clickhouse://me:hidden@/usage", "it names no host"),
+        ("clickhouse://me:hidden@host:http/usage", "it is no address"),
+        ("clickhouse://me:hidden/slash@host/usage", "it is no address"),
+        ("clickhouse://me:hidden@host", "its path is not a database's name"),
+        ("clickhouse://me:hidden@host/a/b", "its path is not a database's name"),
+        ("clickhouse://me:hidden@host/a;DROP", "its path is not a database's name"),
+        ("clickhouse://me:hidden@host/usage?secure=yes", "secure is neither"),
+        ("clickhouse://me:hidden@host/usage?cluster='x'", "the cluster's name"),
+        ("clickhouse://me:hidden@host/usage?verify=False", "options other than"),
+        ("clickhouse://[me:hidden@host/usage", "it is no address"),
+    ],
+)
+def test_a_wrong_address_of_clickhouse_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, value: str, reason: str
+) -> None:
+    monkeypatch.setenv("STORE", value)
+
+    with pytest.raises(ImproperlyConfigured, match=rf"^STORE is neither .*: .*{reason}") as error:
+        env.clickhouse("STORE", default="postgres")
+
+    assert "hidden" not in str(error.value)
 
 
 def _example() -> str:

@@ -15,6 +15,19 @@ from usage.models import UsageEvent
 from usage.rules import Answer, Dimension, Question
 
 
+class StoreUnavailableError(Exception):
+    """The store cannot be asked now. Nothing is lost: it is fed later with what it missed.
+
+    Its text is for customers. What went wrong is its cause, and in the log.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Usage cannot be read at the moment. All requests are still counted; try again in a"
+            " few minutes."
+        )
+
+
 class Store(Protocol):
     """Sums of requests, by time and by what tells them apart."""
 
