@@ -155,9 +155,6 @@ def _record(
     outcome: Outcome, cost: int, items: Sequence[tuple[BillingItem, int, int]], now: datetime
 ) -> RequestRecord:
     parts = [(str(item), quantity, ticks) for item, quantity, ticks in items]
-    if outcome.quantities is not None and BillingItem.PROMPT_TEXT not in {p[0] for p in parts}:
-        # Usage counts requests by their prompt, so each has one, if only of nothing.
-        parts.insert(0, (str(BillingItem.PROMPT_TEXT), 0, 0))
     return RequestRecord(
         request_id=outcome.admitted.request_id,
         team_id=outcome.admitted.key.team_id,

@@ -116,6 +116,7 @@ def live(person: User, client: Client) -> tuple[Team, Team]:
         now=NOON,
     )
     use(own, key.pk, PROGRAM_IP)
+    usage.feed(now=NOON)
     trace_account(person, shared, boss)
     live_with_others(person)
     return own, shared

@@ -1,5 +1,7 @@
 """What a customer gets and pays for, by the official client: whole answers, streams, the rest."""
 
+from datetime import timedelta
+
 import openai
 import pytest
 from django.utils import timezone
@@ -11,10 +13,11 @@ from billing.rules import BillingItem
 from gateway.models import InferenceModel
 from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, UPSTREAM_KEY, World
 from tests.servers import Console, until
-from usage.models import UsageRollup
+from usage import services as usage
 
 PROMPT, COMPLETION = PRICES[BillingItem.PROMPT_TEXT], PRICES[BillingItem.COMPLETION]
 COST = PROMPT_TOKENS * PROMPT + 8 * COMPLETION
+HOUR = timedelta(hours=1)
 TEXT = "the quick brown fox jumps over the lazy "
 
 
@@ -208,9 +211,10 @@ def test_the_sums_that_usage_shows_are_there_with_the_answer(world: World) -> No
     for calls in (1, 2, 3):
         caller.ask("ok", stream=calls == 2)
 
-        rows = UsageRollup.of(caller.team).filter(model="ok", cluster="near", ip="127.0.0.1")
-        assert rows.cost_ticks() == calls * COST
-        assert rows.all_and_failed() == (calls, 0)
+        now = timezone.now()
+        assert usage.spent_ticks(caller.team, since=now - HOUR, until=now) == calls * COST
+        count = usage.requests_between(caller.team, since=now - HOUR, until=now)
+        assert count == usage.RequestCount(requests=calls, failures=0)
 
 
 def test_the_models_that_can_be_asked_for_are_listed(world: World) -> None:

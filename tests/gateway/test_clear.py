@@ -19,7 +19,7 @@ from gateway.rules import read_chat_request
 from gateway.services import Admitted, Arrival, Outcome, RefusedError
 from tests.factories import NOON, make_funded_team, make_user
 from tests.gateway.offers import list_short_model
-from usage.models import UsageEvent, UsageRollup
+from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +77,6 @@ def kept() -> list[Any]:
         sorted(Hold.across_teams.values_list("pk", "state", "ended_at")),
         sorted(Charge.across_teams.values_list("pk", "cost_ticks", "loss_ticks")),
         sorted(UsageEvent.across_teams.values_list("pk", "cost_ticks", "at")),
-        sorted(UsageRollup.across_teams.values_list("item", "quantity", "cost_ticks", "requests")),
         sorted(BillingAccount.across_teams.values_list("held_ticks")),
     ]
 

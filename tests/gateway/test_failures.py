@@ -25,7 +25,12 @@ def assert_failed_for_free(caller: Caller, status: int) -> None:
     assert not Charge.of(caller.team).exists()
     assert Hold.of(caller.team).get().state == Hold.State.RELEASED
     event = UsageEvent.of(caller.team).get()
-    assert (event.status, event.cost_ticks, event.items) == (status, 0, [])
+    assert (event.status, event.cost_ticks, event.prompt_text, event.completion) == (
+        status,
+        0,
+        0,
+        0,
+    )
 
 
 def estimate(text: str) -> int:

@@ -38,6 +38,7 @@ from tests.factories import make_team, make_user
 from tests.servers import until
 from tests.upstreams import Upstream
 from tests.upstreams.behaviours import BEHAVIOURS
+from usage import services as usage
 from usage.models import UsageEvent, UsageRollup
 
 # Ticks per token, all different, so that no mistake goes unseen.
@@ -273,11 +274,13 @@ class World:
 
 
 def _rolled_up() -> Counter[tuple[UUID, str]]:
-    rows = UsageRollup.across_teams.values_list("team_id", "item", "cost_ticks", "requests")
+    usage.feed(now=timezone.now())
+    # The hours of each team's total.
+    hours = UsageRollup.across_teams.filter(grain=1, series__slice=0)
     found: Counter[tuple[UUID, str]] = Counter()
-    for team_id, item, cost_ticks, requests in rows:
-        found[team_id, "cost"] += cost_ticks
-        found[team_id, "requests"] += requests if item == "prompt_text" else 0
+    for team_id, cost, requests in hours.values_list("series__team", "cost_ticks", "requests"):
+        found[team_id, "cost"] += cost
+        found[team_id, "requests"] += requests
     return found
 
 

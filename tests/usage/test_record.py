@@ -1,8 +1,7 @@
-"""Recording requests: each once, with sums that say the same, however many come together."""
+"""Recording requests: each once, and as it was, however many come together."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,22 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 from uuid_utils.compat import uuid7
 
-from accounts.models import Team
 from tests.factories import NOON, make_team
-from tests.usage.requests import COST_TICKS, ITEMS, KEY, make_record
+from tests.usage.requests import COST_TICKS, KEY, make_record
 from usage import services as usage
-from usage.models import UsageEvent, UsageRollup
+from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
 
 MOMENT = timedelta(seconds=1)
 UTC_ZONE = ZoneInfo("UTC")
 KATHMANDU = ZoneInfo("Asia/Kathmandu")
-
-
-def sums(team: Team) -> dict[str, tuple[int, int, int]]:
-    rows = UsageRollup.of(team).values_list("item", "quantity", "cost_ticks", "requests")
-    return {item: (quantity, cost, requests) for item, quantity, cost, requests in rows}
 
 
 def test_a_request_is_kept_as_it_was() -> None:
@@ -40,39 +33,20 @@ def test_a_request_is_kept_as_it_was() -> None:
     assert (event.model, event.cluster, event.ip) == ("atlas-8b", "fra-1", "203.0.113.7")
     assert (event.status, event.streamed, event.first_token_ms) == (200, True, 212)
     assert (event.latency_ms, event.cost_ticks) == (900, COST_TICKS)
-    assert event.items == [list(item) for item in ITEMS]
+    assert (event.prompt_text, event.prompt_text_ticks) == (1_000, 2_000_000)
+    assert (event.completion, event.completion_ticks) == (100, 500_000)
+    assert (event.cached_prompt_text, event.prompt_image, event.reasoning) == (0, 0, 0)
 
 
-def test_requests_of_one_quarter_hour_share_a_row_for_each_item() -> None:
+def test_requests_are_numbered_in_the_order_of_their_recording() -> None:
     team = make_team()
+    records = [make_record(team) for _ in range(3)]
 
-    usage.record([make_record(team), make_record(team, at=NOON + timedelta(minutes=14))])
-    usage.record([make_record(team, at=NOON + timedelta(minutes=15) - MOMENT)])
+    usage.record(records[:1])
+    usage.record(records[1:])
 
-    assert sums(team) == {
-        "prompt_text": (3_000, 6_000_000, 3),
-        "completion": (300, 1_500_000, 3),
-    }
-    assert set(UsageRollup.of(team).values_list("quarter", flat=True)) == {NOON}
-
-
-@pytest.mark.parametrize(
-    "difference",
-    [
-        {"at": NOON + timedelta(minutes=15)},
-        {"key_id": UUID(int=7)},
-        {"model": "atlas-70b"},
-        {"cluster": "iad-1"},
-        {"ip": "2001:db8::7"},
-    ],
-    ids=lambda difference: next(iter(difference)),
-)
-def test_requests_that_differ_have_rows_of_their_own(difference: dict[str, Any]) -> None:
-    team = make_team()
-
-    usage.record([make_record(team), make_record(team, **difference)])
-
-    assert UsageRollup.of(team).count() == 4
+    in_order = UsageEvent.of(team).order_by("seq").values_list("pk", flat=True)
+    assert list(in_order) == [record.request_id for record in records]
 
 
 def test_a_failed_request_counts_as_a_request_and_as_a_failure() -> None:
@@ -103,32 +77,35 @@ def test_a_request_that_the_customer_got_wrong_is_no_failure() -> None:
     assert count == usage.RequestCount(requests=1, failures=0)
 
 
-def test_an_item_named_twice_is_counted_as_one_request() -> None:
+def test_an_item_named_twice_is_added_up() -> None:
     team = make_team()
 
     usage.record([make_record(team, items=[("prompt_text", 5, 10), ("prompt_text", 7, 14)])])
 
-    assert sums(team) == {"prompt_text": (12, 24, 1)}
+    event = UsageEvent.of(team).get()
+    assert (event.prompt_text, event.prompt_text_ticks, event.cost_ticks) == (12, 24, 24)
 
 
 def test_a_request_is_not_counted_twice() -> None:
     team = make_team()
     usage.record([make_record(team, request_id=(request_id := uuid7()))])
-    before = sums(team)
 
     with pytest.raises(IntegrityError), transaction.atomic():
         usage.record([make_record(team), make_record(team, request_id=request_id)])
 
-    assert sums(team) == before
     assert UsageEvent.of(team).count() == 1
 
 
-def test_the_last_moment_of_a_quarter_hour_belongs_to_it() -> None:
+def test_requests_of_different_months_and_of_no_month_are_all_kept_once() -> None:
     team = make_team()
+    ids = [UUID(int=0), uuid7(), uuid4()]
 
-    usage.record([make_record(team, at=NOON - MOMENT), make_record(team, at=NOON)])
+    usage.record([make_record(team, request_id=request_id) for request_id in ids])
 
-    assert UsageRollup.of(team).count() == 4
+    assert usage.recorded(ids) == set(ids)
+    for request_id in ids:
+        with pytest.raises(IntegrityError), transaction.atomic():
+            usage.record([make_record(team, request_id=request_id)])
 
 
 def test_what_the_caller_rolls_back_was_never_recorded() -> None:
@@ -145,6 +122,11 @@ def test_what_the_caller_rolls_back_was_never_recorded() -> None:
 def test_a_cost_that_the_items_do_not_explain_is_refused_where_it_is_told() -> None:
     with pytest.raises(usage.UnexplainedCostError, match="cost 9 ticks, but its billing items"):
         make_record(make_team(), cost_ticks=9)
+
+
+def test_an_item_that_usage_has_no_place_for_is_refused_where_it_is_told() -> None:
+    with pytest.raises(usage.UnknownItemError, match="used web_search, but usage knows prompt_"):
+        make_record(make_team(), items=[("web_search", 1, 5)])
 
 
 def test_nothing_to_record_asks_nothing_of_the_database(
@@ -176,8 +158,9 @@ def test_names_and_numbers_of_any_kind_survive() -> None:
 
     usage.record([make_record(team, model="Qu'en\"; DROP TABLE \\ ☂ %s", items=items)])
 
-    assert UsageRollup.of(team).get().model == "Qu'en\"; DROP TABLE \\ ☂ %s"
-    assert sums(team) == {"prompt_text": (2**62, 2**62, 1)}
+    event = UsageEvent.of(team).get()
+    assert event.model == "Qu'en\"; DROP TABLE \\ ☂ %s"
+    assert (event.prompt_text, event.cost_ticks) == (2**62, 2**62)
 
 
 def test_a_time_is_kept_to_the_microsecond_whatever_its_zone() -> None:
@@ -187,6 +170,3 @@ def test_a_time_is_kept_to_the_microsecond_whatever_its_zone() -> None:
     usage.record([make_record(team, at=at.astimezone(KATHMANDU))])
 
     assert UsageEvent.of(team).get().at == at
-    assert UsageRollup.of(team).first().quarter == at.replace(  # type: ignore[union-attr]
-        minute=15, second=0, microsecond=0
-    )

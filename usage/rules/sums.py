@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from usage.rules.items import CACHED, COUNTED_BY, FAILED, PROMPT_TOKENS, TOKEN_LABELS
+from usage.rules.items import CACHED, PROMPT_TOKENS, TOKEN_LABELS
+from usage.rules.questions import ITEMS, Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,18 @@ class Total:
     cost_ticks: int = 0
     items: dict[str, Used] = field(default_factory=dict)
 
-    def add(self, item: str, quantity: int, cost_ticks: int, requests: int) -> None:
-        """Count one row of a rollup."""
-        if item == FAILED:
-            self.failures += requests
-            return
-        if item == COUNTED_BY:
-            self.requests += requests
-        self.cost_ticks += cost_ticks
-        before = self.items.get(item, Used())
-        self.items[item] = Used(before.quantity + quantity, before.cost_ticks + cost_ticks)
+    def add(self, sums: Sums) -> None:
+        """Count what a store answered."""
+        used = {item: Used(getattr(sums, item), getattr(sums, f"{item}_ticks")) for item in ITEMS}
+        items = {item: each for item, each in used.items() if each != Used()}
+        self.merge(
+            Total(
+                requests=sums.requests,
+                failures=sums.failed,
+                cost_ticks=sums.cost_ticks,
+                items=items,
+            )
+        )
 
     def merge(self, other: "Total") -> None:
         """Count what another total has."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from usage.models import UsageEvent
+from usage.models import UsageEvent, UsageFeed
 from usage.rules import Answer, Dimension, Question
 
 
@@ -31,8 +31,16 @@ class StoreUnavailableError(Exception):
 class Store(Protocol):
     """Sums of requests, by time and by what tells them apart."""
 
+    @property
+    def name(self) -> str:
+        """What its row in UsageFeed is called."""
+
     def record(self, events: Sequence[UsageEvent]) -> None:
-        """Add these events, which come once and in order, within the caller's transaction."""
+        """Add these events, which come once and in order, within the caller's transaction.
+
+        They are in the database, and none of them is in the store. If the caller's transaction
+        fails after this, the same events come again, and perhaps others after them.
+        """
 
     def query(self, question: Question) -> Answer:
         """Sum the requests that were recorded so far, also those that the store has not got yet."""
@@ -45,12 +53,37 @@ class Store(Protocol):
         An API key's text is its id: whoever knows the names of keys searches them itself.
         """
 
+    def forget_addresses(self, team_id: UUID) -> None:
+        """Sum the team's requests as if all had come from UNKNOWN_IP, which its events now say.
+
+        The caller holds the lock of the store's UsageFeed, and all events that it was fed with.
+        """
+
 
 def current() -> Store:
     """Return the store that pages ask."""
     from usage.stores.postgres import PostgresStore  # noqa: PLC0415 -- it imports this module
 
     return PostgresStore()
+
+
+def fed() -> list[Store]:
+    """Return all stores that are fed. PostgreSQL's always is, so that one may go back to it."""
+    from usage.stores.postgres import PostgresStore  # noqa: PLC0415 -- it imports this module
+
+    return [PostgresStore()]
+
+
+def fed_seq(store: Store) -> int:
+    """Say which events are in the store: those whose `seq` is not above this."""
+    feed = UsageFeed.objects.filter(store=store.name).first()
+    return feed.fed_seq if feed else 0
+
+
+def lock(store: Store) -> UsageFeed:
+    """Let nobody else change the store's sums until the caller's transaction ends."""
+    UsageFeed.objects.get_or_create(store=store.name)
+    return UsageFeed.objects.select_for_update().get(store=store.name)
 
 
 @contextmanager

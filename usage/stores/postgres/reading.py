@@ -1,0 +1,240 @@
+"""Answering questions: from the sums, and from the events that are not in them yet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+from django.db import connection
+
+from usage.rules import Answer, Dimension, Grain, Piece, Question, Sums, cover
+from usage.stores.postgres.slices import (
+    ALWAYS,
+    EVENT_TEXTS,
+    HOURS,
+    MEASURE_LIST,
+    NAME,
+    OF_EVENTS,
+    QUARTERS,
+    VALUE_COLUMNS,
+    of_sums,
+    smallest,
+)
+from usage.stores.postgres.zones import days_and_months
+
+Texts: TypeAlias = Mapping[Dimension, frozenset[str]]
+
+STATE: Final = """
+    SELECT
+        coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0),
+        (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s),
+        (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s)
+"""
+# A number of a span that no question has: the row tells how far the store is fed.
+WATERMARK: Final = -1
+
+
+def query(question: Question) -> Answer:
+    """Answer from the database as it is at one moment, in two statements."""
+    asked = _Asked(question)
+    if asked.is_empty:
+        return {}
+    while True:
+        fed_seq, grains = _state(question)
+        rows = _run(asked.sql(fed_seq, grains))
+        if rows[0][3] == fed_seq:
+            return _answer(rows[1:])
+        # The feed went on between the two, and the newest events would be counted twice.
+
+
+def _state(question: Question) -> tuple[int, list[Grain]]:
+    """Say how far the store is fed, and which days and months it can answer with."""
+    team_id, zone = question.team_id, question.zone.key
+    with connection.cursor() as cursor:
+        cursor.execute(STATE, [NAME, team_id, zone, team_id, ALWAYS])
+        fed_seq, own, always = cursor.fetchone()
+    if own:
+        return fed_seq, days_and_months(own, zone)
+    return fed_seq, days_and_months(always, ALWAYS) if always else []
+
+
+def _run(statement: tuple[str, list[Any]]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(*statement)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _answer(rows: Sequence[tuple[Any, ...]]) -> Answer:
+    answer: dict[tuple[int, str], Sums] = {}
+    for sign, span, text, *measures in rows:
+        key, sums = (span, text), Sums._make(measures)
+        before = answer.get(key)
+        if sign > 0:
+            answer[key] = before.plus(sums) if before else sums
+        else:
+            answer[key] = (before or Sums()).minus(sums)
+    return {key: sums for key, sums in answer.items() if sums.requests}
+
+
+class _Asked:
+    """A question taken apart into sums over few series that are added and subtracted."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.include: dict[Dimension, frozenset[str]] = {}
+        self.exclude: dict[Dimension, frozenset[str]] = {}
+        for wanted in question.filters:
+            name, values = wanted.dimension, wanted.values
+            if wanted.is_not:
+                self.exclude[name] = self.exclude.get(name, frozenset()) | values
+            else:
+                self.include[name] = self.include.get(name, values) & values
+        for name in self.include.keys() & self.exclude.keys():
+            self.include[name] -= self.exclude.pop(name)
+        self.exclude = {name: values for name, values in self.exclude.items() if values}
+        self.is_empty = not all(self.include.values())
+
+    def sql(self, fed_seq: int, days: Sequence[Grain]) -> tuple[str, list[Any]]:
+        """Write one statement: its first row has the watermark, the others are signed sums."""
+        parts = [self._watermark(), self._tail(fed_seq)]
+        if days:  # Else the team has nothing in the store.
+            parts += self._kept(days)
+        return (
+            " UNION ALL ".join(sql for sql, _ in parts),
+            [value for _, values in parts for value in values],
+        )
+
+    def _watermark(self) -> tuple[str, list[Any]]:
+        noughts = ", ".join("0::bigint" for _ in Sums._fields[1:])
+        return (
+            (
+                "SELECT 1 AS sign, -1 AS span, '' AS text,"
+                " coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0) AS requests,"
+                f" {noughts}"
+            ),
+            [NAME],
+        )
+
+    def _tail(self, fed_seq: int) -> tuple[str, list[Any]]:
+        starts = self.question.starts
+        group = self.question.group
+        conditions = ["event.seq > %s AND event.team_id = %s AND event.at >= %s AND event.at < %s"]
+        values: list[Any] = [list(starts), fed_seq, self.question.team_id, starts[0], starts[-1]]
+        for names, operator in ((self.include, "= ANY"), (self.exclude, "<> ALL")):
+            for name, texts in names.items():
+                conditions.append(f"{EVENT_TEXTS[name]} {operator}(%s)")
+                values.append(list(texts))
+        return (
+            (
+                "SELECT 1, width_bucket(event.at, %s::timestamptz[]) - 1,"
+                f" {EVENT_TEXTS[group] if group else repr('')}::text, {OF_EVENTS}"
+                f" FROM usage_usageevent AS event WHERE {' AND '.join(conditions)} GROUP BY 2, 3"
+            ),
+            values,
+        )
+
+    def _kept(self, days: Sequence[Grain]) -> Iterator[tuple[str, list[Any]]]:
+        for sign, include in self._terms():
+            dimensions = set(include)
+            if self.question.group:
+                dimensions.add(self.question.group)
+            slices = {grain: smallest(grain.size, dimensions) for grain in (*days, HOURS, QUARTERS)}
+            grains = [grain for grain, slice_ in slices.items() if slice_ is not None]
+            for piece in cover(self.question.starts, grains):
+                yield self._piece(sign, include, piece, slices[piece.grain] or 0)
+
+    def _terms(self) -> list[tuple[int, Texts]]:
+        """Turn "is not" into all minus what is, as the sums of the others are many.
+
+        Only where requests are told apart by the same, the others are read anyway.
+        """
+        terms: list[tuple[int, Texts]] = [(1, self.include)]
+        for name, texts in self.exclude.items():
+            if name is not self.question.group:
+                terms += [(-sign, {**include, name: texts}) for sign, include in terms]
+        return terms
+
+    def _piece(self, sign: int, include: Texts, piece: Piece, slice_: int) -> tuple[str, list[Any]]:
+        team_id, starts, group = self.question.team_id, self.question.starts, self.question.group
+        span, values = _span_of(piece, starts)
+        conditions = ["series.team_id = %s AND series.slice = %s"]
+        of_series: list[Any] = [team_id, slice_]
+        known = [(name, texts, "= ANY") for name, texts in include.items()]
+        if group in self.exclude:
+            known.append((group, self.exclude[group], "<> ALL"))
+        for name, texts, operator in known:
+            conditions.append(
+                f"series.{VALUE_COLUMNS[name]} {operator}(ARRAY("
+                "SELECT id FROM usage_usagevalue"
+                " WHERE team_id = %s AND dimension = %s AND text = ANY(%s)))"
+            )
+            of_series += [team_id, name.value, list(texts)]
+        value = f"series.{VALUE_COLUMNS[group]}" if group else "0"
+        sums = (
+            f"SELECT {span} AS span, {value} AS value, {of_sums('rollup')}"
+            " FROM usage_usageseries AS series"
+            " JOIN usage_usagerollup AS rollup ON rollup.series_id = series.id"
+            f" WHERE {' AND '.join(conditions)}"
+            " AND rollup.grain = %s AND rollup.start >= %s AND rollup.start < %s GROUP BY 1, 2"
+        )
+        values += [*of_series, piece.grain.number, piece.start, piece.end]
+        if not group:
+            return (
+                f"SELECT {sign}, span, '', {MEASURE_LIST} FROM ({sums}) AS sums",
+                values,
+            )
+        return (
+            (
+                f"SELECT {sign}, span, value.text, {MEASURE_LIST} FROM ({sums}) AS sums"
+                " JOIN usage_usagevalue AS value ON value.id = sums.value"
+            ),
+            values,
+        )
+
+
+def _span_of(piece: Piece, starts: Sequence[datetime]) -> tuple[str, list[Any]]:
+    """Write which span a row is in, in SQL: the same for all, if the piece is in one."""
+    inside = [start for start in starts if piece.start < start < piece.end]
+    if inside:
+        return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [list(starts)]
+    return str(sum(start <= piece.start for start in starts) - 1), []
+
+
+def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> list[str]:
+    """List the newest values first; those of events that are not in the sums before all others."""
+    text = EVENT_TEXTS[dimension]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT text FROM (
+                SELECT {text} AS text, max(event.at) AS at FROM usage_usageevent AS event
+                WHERE event.seq > %(fed_seq)s AND event.team_id = %(team_id)s
+                    AND strpos(lower({text}), lower(%(search)s)) > 0
+                GROUP BY 1
+                UNION ALL (
+                SELECT text, last_used_at FROM usage_usagevalue
+                WHERE team_id = %(team_id)s AND dimension = %(dimension)s
+                    AND strpos(lower(text), lower(%(search)s)) > 0
+                ORDER BY last_used_at DESC, id DESC
+                LIMIT %(limit)s)
+            ) AS found
+            GROUP BY text ORDER BY max(at) DESC, text LIMIT %(limit)s
+            """,
+            {
+                "fed_seq": _fed_seq(),
+                "team_id": team_id,
+                "dimension": dimension.value,
+                "search": search,
+                "limit": limit,
+            },
+        )
+        return [text for (text,) in cursor.fetchall()]
+
+
+def _fed_seq() -> int:
+    return int(
+        _run(("SELECT coalesce(max(fed_seq), 0) FROM usage_usagefeed WHERE store = %s", [NAME]))[0][
+            0
+        ]
+    )
