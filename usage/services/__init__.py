@@ -1,7 +1,7 @@
 """Everything another app may ask of usage: to record requests, and what they come to."""
 
 from usage.rules import DayTotal, Total
-from usage.services.feeding import FeedError, feed
+from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses
 from usage.services.record import (
     RequestRecord,
@@ -24,7 +24,6 @@ from usage.services.totals import (
 
 __all__ = [
     "DayTotal",
-    "FeedError",
     "RequestCount",
     "RequestRecord",
     "Total",

@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
+from accounts.one_by_one import one_by_one
 from usage import stores
 from usage.models import UsageEvent
 from usage.stores import Store
@@ -18,27 +19,18 @@ LOCK_TIMEOUT: Final = "200ms"
 TRIES: Final = 5
 
 
-class FeedError(Exception):
-    """Some store could not be fed. It is fed on where it stopped, the next time."""
-
-
 def feed(*, now: datetime) -> None:
     """Add what was recorded until now to the sums of every store.
 
-    Raises FeedError in the end, if one of them failed.
+    Raises SomeFailedError in the end, if one of them failed; it goes on where it stopped the next
+    time. Raises OperationalError if somebody goes on writing events for seconds.
     """
     upto = decided_seq()
-    failed = []
-    for store in stores.fed():
-        try:
-            while _feed_chunk(store, upto, now):
-                pass
-        except Exception:
-            # The others are fed all the same, and the log says why this one is not.
-            logger.exception("Feeding the store of usage %s failed.", store.name)
-            failed.append(store.name)
-    if failed:
-        raise FeedError(f"Not fed: {', '.join(failed)}.")
+    with one_by_one(logger) as each:
+        for store in stores.fed():
+            with each("Usage's store %s could not be fed", store.name):
+                while _feed_chunk(store, upto, now):
+                    pass
 
 
 def decided_seq() -> int:
