@@ -65,12 +65,48 @@ async function drawCharts() {
     // htmx may have taken the chart away while its script was on the way.
     if (!figure || !div.isConnected) continue;
     const { data, layout } = JSON.parse(figure.textContent);
-    for (const trace of data) {
+    const only = [...document.querySelectorAll("[data-isolate]")].find((button) => button.ariaPressed === "true");
+    const ink = template.layout.hoverlabel.font.color;
+    data.forEach((trace, place) => {
+      // All stand over the same places, which are sent once.
+      trace.x ??= layout.xaxis.categoryarray;
       if (trace.meta === "other") trace.marker = { ...trace.marker, color: other[scheme()] };
-    }
+      if (trace.meta === "total") trace.line = { color: ink, width: 1 };
+      if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
+      if (layout.meta?.unit === "usd") trace.hovertemplate = trace.y.map(usd);
+      // Of many groups, only those that had something at that time are named there.
+      if (trace.type === "bar" && data.length > 1) trace.y = trace.y.map((height) => height || null);
+      if (only) trace.visible = place === Number(only.dataset.isolate);
+    });
     await Plotly.react(div, data, { ...layout, template }, config);
+    if (div.dataset.usage && !div.dataset.drills) {
+      div.dataset.drills = "";
+      div.on("plotly_click", ({ points }) => drill(div, layout.meta.drill, points[0].pointNumber));
+    }
   }
 }
+
+// To the cent, or with as many digits as a small amount needs.
+const usd = (amount) => (amount >= 1 || !amount ? "%{y:$,.2f}" : "%{y:$.4~r}");
+
+// A click on a bar of the usage chart leads to what is inside, as the links of the table by time do.
+function drill(div, where, place) {
+  if (!where) return;
+  const [from, to] = [where.spans[place]].flat();
+  const query = new URLSearchParams({ from, to: to ?? from });
+  htmx.ajax("GET", `${div.dataset.usage}?${query}${where.query && `&${where.query}`}`, {
+    source: div, target: "#usage", swap: "outerHTML show:none",
+  });
+}
+
+// One group alone, or all of them again: <button data-isolate="number of the series" aria-pressed>.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-isolate]");
+  if (!button) return;
+  const isolates = button.ariaPressed !== "true";
+  for (const one of document.querySelectorAll("[data-isolate]")) one.ariaPressed = one === button && isolates;
+  drawCharts();
+});
 
 dark.addEventListener("change", drawCharts);
 

@@ -8,4 +8,7 @@ app_name = "usage"
 
 urlpatterns = [
     path("", views.explorer, name="explorer"),
+    path("table.csv", views.table_csv, name="table_csv"),
+    path("table.json", views.table_json, name="table_json"),
+    path("values/", views.values, name="values"),
 ]

@@ -53,6 +53,7 @@ from api_keys.services.people import (
     named_keys,
     names,
     owned_by,
+    search,
 )
 from api_keys.services.rotation import (
     AlreadyRotatedError,
@@ -128,6 +129,7 @@ __all__ = [
     "retired_secrets",
     "rotate",
     "rotations_of",
+    "search",
     "set_mails_new_countries",
     "shell_example",
     "touch",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from accounts.actors import Actor
 from accounts.models import Team, User
@@ -21,7 +22,7 @@ class NamedKey:
     id: UUID
     name: str
     is_deleted: bool
-    owner: User | None
+    owner: User | None = None
 
 
 @transaction.atomic
@@ -110,3 +111,15 @@ def named_keys(team: Team, ids: Collection[UUID] | None = None) -> dict[UUID, Na
             *columns, *(f"owner__{name}" for name in ("name", "email", "erased_at"))
         )
     }
+
+
+def search(team: Team, words: str, *, limit: int) -> list[NamedKey]:
+    """Find keys by words in their names, the deleted ones too, the latest used first."""
+    keys = ApiKey.of(team)
+    if words:
+        keys = keys.found_by(words)
+    newest = keys.order_by(F("last_used_at").desc(nulls_last=True), "-created_at", "pk")
+    return [
+        NamedKey(key.pk, key.name, key.deleted_at is not None)
+        for key in newest.only("name", "deleted_at")[:limit]
+    ]

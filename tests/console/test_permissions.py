@@ -74,6 +74,9 @@ PERMISSIONS = {
     "gateway:rate_limits_use": Permission.TEAM_READ,
     "home": Permission.TEAM_READ,
     "usage:explorer": Permission.USAGE_READ,
+    "usage:table_csv": Permission.USAGE_READ,
+    "usage:table_json": Permission.USAGE_READ,
+    "usage:values": Permission.USAGE_READ,
 }
 # Everywhere else. Visitors may open these.
 PUBLIC = {

@@ -17,11 +17,11 @@ NOBODY: Final = "Nobody"
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A group's name for people. `remark` says that it is gone; `key_id`, which key has a page."""
+    """A group's name for people. `remark` says that it is gone; `key`, whose page tells more."""
 
     text: str
     remark: str = ""
-    key_id: UUID | None = None
+    key: api_keys.NamedKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _key_names(team: Team, values: Collection[str]) -> dict[str, Name]:
     for value in values:
         key = known.get(UUID(value))
         found[value] = (
-            Name(key.name, "deleted" if key.is_deleted else "", key.id)
+            Name(key.name, "deleted" if key.is_deleted else "", key)
             if key
             else Name(f"Unknown key {value[:8]}")
         )

@@ -1,0 +1,216 @@
+"""The table of a view: the same rows and sums on the page, as CSV and as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from accounts.spreadsheets import as_text, csv_rows
+from usage import rules
+from usage.rules import TICKS_PER_USD, Group, Measure, Period, Sums
+from usage.services.explore import GroupSums, Report
+
+# Shown also where none of them was used, so that a table looks the same from one range to the next.
+ALWAYS_SHOWN: Final = frozenset({"prompt_text", "cached_prompt_text", "completion", "reasoning"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of numbers. `kind` is "count", "usd" (in ticks) or "percent"."""
+
+    name: str
+    label: str
+    kind: str = "count"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A row: a group or a period, and its numbers in the order of the columns."""
+
+    group: GroupSums | None = None
+    period: Period | None = None
+    number: int = 0  # Of the period, from 0.
+    sums: Sums
+    cells: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Lines as they are asked for, all of them, and what they add up to."""
+
+    report: Report
+    first: str  # The name of the first column, "name" or "period".
+    columns: Sequence[Column]
+    lines: Sequence[Line]
+    total: Sequence[float]
+    sort: str
+
+
+def table(report: Report) -> Table:
+    """Lay out a view by group or by period, sorted as it asks for."""
+    columns = _columns(report)
+    wanted = report.wanted
+
+    def cells(sums: Sums) -> list[float]:
+        return [_cell(report, column.name, sums) for column in columns]
+
+    if wanted.is_by_period:
+        pairs = enumerate(zip(report.periods, report.by_period, strict=True))
+        lines = [
+            Line(period=period, number=number, sums=sums, cells=cells(sums))
+            for number, (period, sums) in pairs
+        ]
+    else:
+        lines = [Line(group=one, sums=one.sums, cells=cells(one.sums)) for one in report.groups]
+    sort = _sort(report, columns)
+    return Table(
+        report=report,
+        first=_first(report),
+        columns=columns,
+        lines=_sorted(lines, sort, columns),
+        total=cells(report.total),
+        sort=sort,
+    )
+
+
+def _first(report: Report) -> str:
+    return "period" if report.wanted.is_by_period else "name"
+
+
+def _columns(report: Report) -> list[Column]:
+    wanted, total = report.wanted, report.total
+    cost, share = Column("cost", "Cost", "usd"), Column("share", "Share", "percent")
+    if not wanted.is_by_period and wanted.stacked_by is Group.TOKEN_TYPE:
+        return [Column("tokens", "Tokens"), cost, share]
+    columns = [Column("requests", "Requests")]
+    if total.failed:
+        columns.append(Column("failed", "Failed"))
+    items = [item for item in wanted.items if item in ALWAYS_SHOWN or getattr(total, item)]
+    columns += [Column(item, rules.label_of(item)) for item in items]
+    if wanted.measure in {Measure.TOKENS, Measure.ITEMS} and len(items) > 1:
+        columns.append(Column("tokens", "Tokens"))
+    return [*columns, cost, share]
+
+
+def _cell(report: Report, name: str, sums: Sums) -> float:
+    match name:
+        case "cost":
+            return sums.cost_ticks
+        case "tokens":
+            return rules.units(sums)
+        case "share":
+            measured = report.measured
+            return 100 * report.wanted.measure.of(sums) / measured if measured else 0.0
+    number: int = getattr(sums, name)
+    return number
+
+
+def _sort(report: Report, columns: Sequence[Column]) -> str:
+    """Say what it is sorted by: what is asked, if it is there, or else what is usual."""
+    first = _first(report)
+    asked = report.wanted.sort
+    if asked.removeprefix("-") in {first, *(column.name for column in columns)}:
+        return asked
+    if first == "period":
+        return "-period"
+    # By what is measured, which of one token type is that type's own column.
+    names = {column.name for column in columns}
+    return next(f"-{name}" for name in (report.wanted.measure, "tokens", "share") if name in names)
+
+
+def _sorted(lines: list[Line], sort: str, columns: Sequence[Column]) -> list[Line]:
+    name = sort.removeprefix("-")
+    turned = sort != name
+    if name == "period":
+        return lines[::-1] if turned else lines
+    if name == "name":
+        return sorted(
+            lines,
+            key=lambda line: line.group.name.text.casefold() if line.group else "",
+            reverse=turned,
+        )
+    place = next(place for place, column in enumerate(columns) if column.name == name)
+    # Groups stand by their size already, and stay so where they are alike.
+    return sorted(lines, key=lambda line: -line.cells[place] if turned else line.cells[place])
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+def table_csv(shown: Table) -> bytes:
+    """Write the lines with whole numbers; costs in USD, to the tick. They add up to the total."""
+    heads = ["period_start", "period_end", "remark"]
+    if shown.first == "name":
+        group = shown.report.wanted.stacked_by
+        heads = [group or "group", "name", "remark"]
+    rows = [[*heads, *(_file_name(column) for column in shown.columns)]]
+    rows += [
+        [*map(as_text, _heads(line)), *map(_written, shown.columns, line.cells)]
+        for line in shown.lines
+    ]
+    return csv_rows(rows)
+
+
+def table_json(shown: Table) -> str:
+    """Write the lines and their total, and what they are of."""
+    wanted = shown.report.wanted
+    first = (
+        ("period_start", "period_end", "remark")
+        if shown.first == "period"
+        else (wanted.stacked_by or "group", "name", "remark")
+    )
+    return json.dumps(
+        {
+            "from": wanted.range.begin.astimezone(wanted.range.zone).isoformat(),
+            "to": wanted.range.end.astimezone(wanted.range.zone).isoformat(),
+            "time_zone": wanted.range.zone.key,
+            "granularity": wanted.granularity,
+            "dimension": wanted.measure,
+            "group": wanted.stacked_by,
+            "filters": [
+                {"field": one.field, "is_not": one.is_not, "values": one.values}
+                for one in wanted.filters.choices
+            ],
+            "rows": [
+                dict(zip(first, _heads(line), strict=True)) | _numbers(shown, line.cells)
+                for line in shown.lines
+            ],
+            "total": _numbers(shown, shown.total),
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def _heads(line: Line) -> list[str]:
+    if line.period:
+        period = line.period
+        remark = "so far" if period.is_running else "cut by the range" if period.is_cut else ""
+        return [period.begin.isoformat(), period.end.isoformat(), remark]
+    assert line.group  # noqa: S101 -- a line is one or the other
+    return [line.group.value, line.group.name.text, line.group.name.remark]
+
+
+def _file_name(column: Column) -> str:
+    return {"usd": f"{column.name}_usd", "percent": f"{column.name}_percent"}.get(
+        column.kind, column.name
+    )
+
+
+def _written(column: Column, cell: float) -> str:
+    if column.kind == "usd":
+        return f"{Decimal(int(cell)) / TICKS_PER_USD:.10f}"
+    return f"{cell:.4f}" if column.kind == "percent" else f"{cell}"
+
+
+def _numbers(shown: Table, cells: Sequence[float]) -> dict[str, Any]:
+    """Costs are texts, as JSON's numbers are floats to most who read them."""
+    return {
+        _file_name(column): round(cell, 4)
+        if column.kind == "percent"
+        else _written(column, cell)
+        if column.kind == "usd"
+        else cell
+        for column, cell in zip(shown.columns, cells, strict=True)
+    }
