@@ -2,7 +2,7 @@
 
 from usage.rules import DayTotal, Total
 from usage.services.feeding import feed
-from usage.services.forgetting import forget_addresses
+from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
 from usage.services.record import (
     RequestRecord,
     UnexplainedCostError,
@@ -34,6 +34,7 @@ __all__ = [
     "feed",
     "first_token_ms",
     "forget_addresses",
+    "forget_addresses_in_clickhouse",
     "has_any",
     "record",
     "recorded",

@@ -1,5 +1,7 @@
 """Forgetting from where a person's own team was used."""
 
+from uuid import UUID
+
 from django.db import transaction
 
 from accounts.actors import UNKNOWN_IP
@@ -21,3 +23,15 @@ def forget_addresses(team: Team) -> None:
     UsageEvent.of(team).exclude(ip=UNKNOWN_IP).update(ip=UNKNOWN_IP)
     for store in fed:
         store.forget_addresses(team.pk)
+
+
+@transaction.atomic
+def forget_addresses_in_clickhouse(team_id: UUID) -> None:
+    """Do what ClickHouse's store left for later, if it is in use.
+
+    Raises StoreUnavailableError while ClickHouse is away.
+    """
+    if store := stores.in_clickhouse():
+        # Else the feed might add, just after, what it had read before the events forgot.
+        stores.lock(store)
+        store.rewrite_addresses(team_id)

@@ -59,7 +59,7 @@ def daily(team: Team, *, first: date, last: date, zone: ZoneInfo) -> list[DayTot
     if not real:
         return days
     spans = (*(starts[n] for n in real), starts[-1])
-    answer = stores.current().query(Question(team_id=team.pk, starts=spans, zone=zone))
+    answer = stores.at_hand().query(Question(team_id=team.pk, starts=spans, zone=zone))
     for (span, _), sums in answer.items():
         days[real[span]].add(sums)
     return days
@@ -92,4 +92,4 @@ def _between(team: Team, since: datetime, until: datetime) -> Sums:
     if first >= end:
         return Sums()
     question = Question(team_id=team.pk, starts=(first, end), zone=UTC_ZONE)
-    return stores.current().query(question).get((0, ""), Sums())
+    return stores.at_hand().query(question).get((0, ""), Sums())

@@ -6,13 +6,17 @@ and, for the newest requests, from the events themselves.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from usage.models import UsageEvent, UsageFeed
 from usage.rules import Answer, Dimension, Question
+
+if TYPE_CHECKING:
+    from usage.stores.clickhouse import ClickHouseStore
 
 
 class StoreUnavailableError(Exception):
@@ -61,17 +65,34 @@ class Store(Protocol):
 
 
 def current() -> Store:
-    """Return the store that pages ask."""
+    """Return the store that the explorer of usage asks."""
+    return in_clickhouse() or at_hand()
+
+
+def at_hand() -> Store:
+    """Return the store that is in the console's own database, and so is there whenever pages are.
+
+    It is fed even if another is asked, so that one may go back to it.
+    """
     from usage.stores.postgres import PostgresStore  # noqa: PLC0415 -- it imports this module
 
     return PostgresStore()
 
 
-def fed() -> list[Store]:
-    """Return all stores that are fed. PostgreSQL's always is, so that one may go back to it."""
-    from usage.stores.postgres import PostgresStore  # noqa: PLC0415 -- it imports this module
+def in_clickhouse() -> "ClickHouseStore | None":
+    """Return the store in ClickHouse, if there is one."""
+    if settings.CLICKHOUSE is None:
+        return None
+    # It imports this module; and what reaches a ClickHouse is loaded where there is one.
+    from usage.stores.clickhouse import ClickHouseStore  # noqa: PLC0415
 
-    return [PostgresStore()]
+    return ClickHouseStore()
+
+
+def fed() -> list[Store]:
+    """Return all stores that are fed."""
+    store = in_clickhouse()
+    return [at_hand(), store] if store else [at_hand()]
 
 
 def fed_seq(store: Store) -> int:

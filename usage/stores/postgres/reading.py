@@ -47,6 +47,12 @@ def query(question: Question) -> Answer:
         # The feed went on between the two, and the newest events would be counted twice.
 
 
+def of_events(question: Question, *, after: int) -> Answer:
+    """Answer from the events alone whose `seq` is above this."""
+    asked = _Asked(question)
+    return {} if asked.is_empty else _answer(_run(asked.tail(after)))
+
+
 def _state(question: Question) -> tuple[int, list[Grain]]:
     """Say how far the store is fed, and which days and months it can answer with."""
     team_id, zone = question.team_id, question.zone.key
@@ -97,7 +103,7 @@ class _Asked:
 
     def sql(self, fed_seq: int, days: Sequence[Grain]) -> tuple[str, list[Any]]:
         """Write one statement: its first row has the watermark, the others are signed sums."""
-        parts = [self._watermark(), self._tail(fed_seq)]
+        parts = [self._watermark(), self.tail(fed_seq)]
         if days:  # Else the team has nothing in the store.
             parts += self._kept(days)
         return (
@@ -116,7 +122,8 @@ class _Asked:
             [NAME],
         )
 
-    def _tail(self, fed_seq: int) -> tuple[str, list[Any]]:
+    def tail(self, fed_seq: int) -> tuple[str, list[Any]]:
+        """Write a statement about the events that are not in the sums."""
         starts = self.question.starts
         group = self.question.group
         conditions = ["event.seq > %s AND event.team_id = %s AND event.at >= %s AND event.at < %s"]
