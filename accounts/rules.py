@@ -33,8 +33,14 @@ class Permission(StrEnum):
         """What the permission lets a person do, to follow "may" or "permission to"."""
         area, access = self.split(":")
         verb = "change" if access == "write" else "see"
-        names = {"api_keys": "API keys", "audit": "the audit log", "team": "the team"}
-        return f"{verb} {names.get(area, area)}"
+        names = {
+            "api_keys": "API keys",
+            "audit": "the audit log",
+            "team": "the team",
+            # Nobody can change what was used.
+            "usage:write": "usage alerts",
+        }
+        return f"{verb} {names.get(self, names.get(area, area))}"
 
 
 ADMIN_PERMISSIONS: Final = frozenset(Permission)
@@ -61,8 +67,8 @@ def with_reading(permissions: frozenset[Permission]) -> frozenset[Permission]:
     return permissions | readable
 
 
-# Usage and the log are for reading: nobody can change what was used, or what was done.
-OPENS_NOTHING: Final = frozenset({Permission.USAGE_WRITE, Permission.AUDIT_WRITE})
+# The log is for reading: nobody can change what was done.
+OPENS_NOTHING: Final = frozenset({Permission.AUDIT_WRITE})
 # What a member may be given on top of the role, by area, weakest first.
 SINGLE_PERMISSIONS: Final = {
     area: tuple(p for p in permissions if p not in MEMBER_PERMISSIONS | OPENS_NOTHING)

@@ -1,5 +1,6 @@
-"""What usage does on its own: sum up what was recorded, and make room for what is to come."""
+"""What usage does on its own: sum up what was recorded, make room for what is to come, and tell."""
 
+from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
@@ -7,6 +8,9 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from usage import services as usage
+
+# Then files of others have their turn.
+STEPS_IN_A_ROW: Final = 20
 
 
 @app.periodic(cron="* * * * *")
@@ -20,3 +24,31 @@ def feed_usage(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes 
 @app.task(retry=RetryStrategy(wait=600))
 def forget_addresses_in_clickhouse(team_id: str) -> None:
     usage.forget_addresses_in_clickhouse(UUID(team_id))
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="send_usage_alerts")
+def send_alerts(timestamp: int) -> None:  # noqa: ARG001
+    """Mail people of hours and days that cost more than they wanted."""
+    usage.send_alerts(now=timezone.now())
+
+
+@app.task
+def make_export(export_id: str) -> None:
+    """Write some of a file of single requests, and have the rest written after other files'."""
+    pk = UUID(export_id)
+    try:
+        for _ in range(STEPS_IN_A_ROW):
+            if not usage.advance_export(pk, now=timezone.now()):
+                return
+    except Exception:
+        usage.fail_export(pk, now=timezone.now())
+        raise  # So that the job fails in sight.
+    usage.go_on_with_export(pk)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="sweep_usage_exports")
+def sweep_exports(timestamp: int) -> None:  # noqa: ARG001
+    """Delete files that are old, and go on with those whose job died."""
+    usage.sweep_exports(now=timezone.now())

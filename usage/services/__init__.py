@@ -1,6 +1,42 @@
 """Everything another app may ask of usage: to record requests, and what they come to."""
 
 from usage.rules import DayTotal, Total
+from usage.services.alerting import send_alerts
+from usage.services.alerts import (
+    AlertChangedError,
+    AlertTerms,
+    AlertTermsError,
+    NoAlertError,
+    ShownAlert,
+    TooManyAlertsError,
+    alerts,
+    alerts_of,
+    create_alert,
+    delete_alert,
+    delete_alerts,
+    edit_alert,
+)
+from usage.services.exports import KEPT_FOR as EXPORTS_KEPT_FOR
+from usage.services.exports import (
+    NoExportError,
+    ShownExport,
+    TooLargeError,
+    TooManyExportsError,
+    ask_export,
+    cancel_export,
+    delete_exports,
+    exports,
+    exports_of,
+    fail_export,
+    find_export,
+    parts_of,
+    retry_export,
+    shown_export,
+    small_csv,
+    sweep_exports,
+)
+from usage.services.exports import advance as advance_export
+from usage.services.exports import go_on as go_on_with_export
 from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
 from usage.services.record import (
@@ -10,6 +46,9 @@ from usage.services.record import (
     record,
     recorded,
 )
+from usage.services.requests import Narrowing, RequestsPage, ShownRequest, narrowings
+from usage.services.requests import find as find_request
+from usage.services.requests import page as requests_page
 from usage.services.totals import (
     RequestCount,
     cost_figure,
@@ -23,23 +62,61 @@ from usage.services.totals import (
 )
 
 __all__ = [
+    "EXPORTS_KEPT_FOR",
+    "AlertChangedError",
+    "AlertTerms",
+    "AlertTermsError",
     "DayTotal",
+    "Narrowing",
+    "NoAlertError",
+    "NoExportError",
     "RequestCount",
     "RequestRecord",
+    "RequestsPage",
+    "ShownAlert",
+    "ShownExport",
+    "ShownRequest",
+    "TooLargeError",
+    "TooManyAlertsError",
+    "TooManyExportsError",
     "Total",
     "UnexplainedCostError",
     "UnknownItemError",
+    "advance_export",
+    "alerts",
+    "alerts_of",
+    "ask_export",
+    "cancel_export",
     "cost_figure",
+    "create_alert",
     "daily",
+    "delete_alert",
+    "delete_alerts",
+    "delete_exports",
+    "edit_alert",
+    "exports",
+    "exports_of",
+    "fail_export",
     "feed",
+    "find_export",
+    "find_request",
     "first_token_ms",
     "forget_addresses",
     "forget_addresses_in_clickhouse",
+    "go_on_with_export",
     "has_any",
+    "narrowings",
+    "parts_of",
     "record",
     "recorded",
     "requests_between",
     "requests_figure",
+    "requests_page",
+    "retry_export",
+    "send_alerts",
+    "shown_export",
+    "small_csv",
     "spent_ticks",
+    "sweep_exports",
     "total",
 ]

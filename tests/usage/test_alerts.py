@@ -1,0 +1,441 @@
+"""Alerts: a mail, once per hour or day, when something costs more than its person wants."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.actors import SYSTEM, Actor
+from accounts.models import Membership, Team, User
+from accounts.rules import Permission
+from api_keys import services as api_keys
+from audit import services as audit
+from tests.billing.pages import text as text_of
+from tests.factories import NOON, make_admin, make_member, make_team
+from tests.usage.requests import make_record
+from usage import services as usage
+from usage.models import UsageAlert, UsageAlertMail
+from usage.rules import TICKS_PER_USD
+from usage.rules.alerts import days_at, hours_at
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def team() -> Team:
+    return make_team("Larkspur")
+
+
+@pytest.fixture
+def alice(team: Team) -> User:
+    return make_admin(team, name="Alice")
+
+
+def usd(amount: float) -> int:
+    return round(amount * TICKS_PER_USD)
+
+
+def terms(amount: float = 50, **fields: Any) -> usage.AlertTerms:
+    usual: dict[str, Any] = {"watched": "", "value": "", "per": "day", "to_admins": False}
+    return usage.AlertTerms(limit_ticks=usd(amount), **usual | fields)
+
+
+def set_alert(
+    team: Team, owner: User, amount: float = 50, *, now: datetime = NOON - HOUR, **fields: Any
+) -> UsageAlert:
+    return usage.create_alert(
+        team=team,
+        actor=Actor.for_user(owner),
+        owner=owner,
+        terms=terms(amount, **fields),
+        alert_id=uuid4(),
+        now=now,
+    )
+
+
+def change(alert: UsageAlert, amount: float, *, now: datetime, **fields: Any) -> None:
+    alert.refresh_from_db()
+    usage.edit_alert(
+        team=alert.team,
+        actor=SYSTEM,
+        alert_id=alert.pk,
+        terms=terms(amount, **fields),
+        seen_at=alert.modified_at,
+        now=now,
+    )
+
+
+def spend(team: Team, amount: float, *, at: datetime = NOON, **fields: Any) -> None:
+    items = (("prompt_text", 1, usd(amount)),)
+    usage.record([make_record(team, items=items, at=at, **fields)])
+
+
+def told(now: datetime) -> list[str]:
+    """Run the job of each minute, and say whom it mailed and with which subjects."""
+    before = len(mail.outbox)
+    usage.send_alerts(now=now)
+    return [f"{message.to[0]}: {message.subject}" for message in mail.outbox[before:]]
+
+
+# --- When it tells
+
+
+def test_a_day_that_costs_more_is_told_once_with_the_figure_and_the_way_to_it(
+    team: Team, alice: User
+) -> None:
+    set_alert(team, alice)
+    spend(team, 50)
+    assert told(NOON + MINUTE) == []
+    spend(team, 2.1)
+
+    assert told(NOON + 2 * MINUTE) == [
+        f"{alice.email}: Larkspur: The team cost more than $50.00 on 1 Mar 2026"
+    ]
+    body = str(mail.outbox[-1].body)
+    assert "The team cost $52.10 on 1 Mar 2026 (UTC), more than $50.00 per day." in body
+    assert f"{reverse('usage:explorer', args=[team.pk])}?from=2026-03-01&to=2026-03-01" in body
+    spend(team, 100)
+    assert told(NOON + 3 * MINUTE) == []
+
+
+def test_each_hour_and_each_day_is_told_anew(team: Team, alice: User) -> None:
+    set_alert(team, alice, 1, per="hour")
+    set_alert(team, alice, 3, per="day")
+    mails = []
+    for hours in range(3):
+        spend(team, 2, at=NOON + hours * HOUR)
+        mails.append([one.partition("Larkspur: ")[2] for one in told(NOON + hours * HOUR + MINUTE)])
+
+    hour = "The team cost more than $1.00 from {} on 1 Mar 2026"
+    assert mails == [
+        [hour.format("12:00 to 13:00")],
+        [hour.format("13:00 to 14:00"), "The team cost more than $3.00 on 1 Mar 2026"],
+        [hour.format("14:00 to 15:00")],
+    ]
+    spend(team, 4, at=NOON + DAY)
+    assert len(told(NOON + DAY + MINUTE)) == 2
+
+
+def test_an_alert_sees_only_what_it_watches(team: Team, alice: User) -> None:
+    created = api_keys.create(team=team, actor=SYSTEM, owner=alice, name="bot", now=NOON)
+    spend(team, 1, model="atlas-8b", key_id=created.key.pk)
+    set_alert(team, alice, 10, watched="api_key", value=str(created.key.pk))
+    set_alert(team, alice, 20, watched="model", value="atlas-8b")
+    spend(make_team(), 100, model="atlas-8b")
+    spend(team, 30, model="wide-70b")
+    assert told(NOON + MINUTE) == []
+
+    spend(team, 12, model="wide-70b", key_id=created.key.pk)
+    assert ["The API key bot" in one for one in told(NOON + MINUTE)] == [True]
+    assert f"api_key={created.key.pk}" in str(mail.outbox[-1].body)
+    spend(team, 20, model="atlas-8b")
+    assert ["The model atlas-8b" in one for one in told(NOON + MINUTE)] == [True]
+
+
+def test_what_comes_late_is_told_of_the_day_that_it_belongs_to(team: Team, alice: User) -> None:
+    set_alert(team, alice, 5)
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    told(midnight + MINUTE)
+    spend(team, 6, at=midnight - timedelta(seconds=1))
+
+    [late] = told(midnight + 2 * MINUTE)
+    assert late.endswith("on 1 Mar 2026")
+
+
+def test_a_new_alert_does_not_tell_of_what_was_over(team: Team, alice: User) -> None:
+    spend(team, 100, at=NOON - DAY)
+    spend(team, 100, at=NOON - 2 * HOUR)
+    set_alert(team, alice, 5, per="hour", now=NOON)
+    assert told(NOON + MINUTE) == []
+
+    # The day that is not over counts whole.
+    set_alert(team, alice, 5, now=NOON)
+    assert len(told(NOON + MINUTE)) == 1
+
+
+def test_an_alert_that_is_raised_tells_again_and_one_that_is_lowered_at_once(
+    team: Team, alice: User
+) -> None:
+    alert = set_alert(team, alice, 10)
+    spend(team, 12)
+    assert len(told(NOON + MINUTE)) == 1
+    change(alert, 20, now=NOON + 2 * MINUTE)
+    assert told(NOON + 3 * MINUTE) == []
+    spend(team, 10)
+    assert len(told(NOON + 4 * MINUTE)) == 1
+
+    change(alert, 15, now=NOON + 5 * MINUTE)
+    assert len(told(NOON + 6 * MINUTE)) == 1
+    # What changes only who is told tells nothing twice.
+    change(alert, 15, to_admins=True, now=NOON + 7 * MINUTE)
+    assert told(NOON + 8 * MINUTE) == []
+
+
+def test_a_key_that_is_deleted_is_watched_to_the_end(team: Team, alice: User) -> None:
+    created = api_keys.create(team=team, actor=SYSTEM, owner=alice, name="bot", now=NOON)
+    alert = set_alert(team, alice, 5, watched="api_key", value=str(created.key.pk))
+    api_keys.delete(key=created.key, actor=SYSTEM, now=NOON)
+    spend(team, 6, key_id=created.key.pk)
+
+    assert len(told(NOON + MINUTE)) == 1
+    [shown] = usage.alerts(team)
+    assert (shown.name, shown.is_deleted) == ("bot", True)
+    change(alert, 7, watched="api_key", value=str(created.key.pk), now=NOON)
+
+
+def test_two_workers_tell_once(team: Team, alice: User) -> None:
+    alert = set_alert(team, alice, 5)
+    spend(team, 6)
+    told(NOON + MINUTE)
+
+    assert UsageAlertMail.of(team).filter(alert=alert).count() == 1
+
+
+# --- Whom it tells
+
+
+def test_admins_are_told_if_it_says_so_each_once(team: Team, alice: User) -> None:
+    bob = make_member(team, extra=[Permission.USAGE_WRITE], name="Bob")
+    make_member(team, extra=[Permission.USAGE_READ])
+    set_alert(team, bob, 5, to_admins=True)
+    spend(team, 6)
+
+    assert [one.partition(":")[0] for one in told(NOON + MINUTE)] == [alice.email, bob.email]
+    to_alice, to_bob = (str(message.body) for message in mail.outbox[-2:])
+    assert "Bob set this alert for all admins." in to_alice
+    assert "You set this alert." in to_bob
+
+
+@pytest.mark.parametrize("how", ["left", "may not read", "is leaving"])
+@pytest.mark.usefixtures("alice")
+def test_who_may_not_see_usage_any_more_is_told_nothing(team: Team, how: str) -> None:
+    bob = make_member(team, extra=[Permission.USAGE_WRITE], name="Bob")
+    set_alert(team, bob, 5, to_admins=True)
+    spend(team, 6)
+    memberships = Membership.objects.filter(team=team, user=bob)
+    if how == "left":
+        memberships.delete()
+    elif how == "may not read":
+        memberships.update(extra_permissions=[])
+    else:
+        User.objects.filter(pk=bob.pk).update(deletion_requested_at=NOON)
+
+    assert told(NOON + MINUTE) == []
+    assert [shown.is_on for shown in usage.alerts(team)] == [False]
+
+
+# --- Hours and days
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begin", "end"),
+    [
+        ("UTC", "2026-03-01T12:40", "2026-03-01T12:00", "2026-03-01T13:00"),
+        ("Asia/Kathmandu", "2026-03-01T12:10", "2026-03-01T11:15", "2026-03-01T12:15"),
+        ("America/St_Johns", "2026-03-01T12:40", "2026-03-01T12:30", "2026-03-01T13:30"),
+    ],
+)
+def test_hours_are_those_of_the_zones_clocks(zone: str, now: str, begin: str, end: str) -> None:
+    spans = hours_at(moment(now), ZoneInfo(zone))
+
+    assert spans[1:] == (moment(begin), moment(end))
+    assert spans.before == moment(begin) - HOUR
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "begin", "end"),
+    [
+        # Berlin puts its clocks forward on 29 March, and back on 25 October.
+        ("2026-03-29T12:00", "2026-03-27T23:00", "2026-03-28T23:00", "2026-03-29T22:00"),
+        ("2026-10-25T22:30", "2026-10-23T22:00", "2026-10-24T22:00", "2026-10-25T23:00"),
+        ("2026-10-25T23:00", "2026-10-24T22:00", "2026-10-25T23:00", "2026-10-26T23:00"),
+    ],
+)
+def test_days_are_those_of_the_zone_also_of_23_and_25_hours(
+    now: str, before: str, begin: str, end: str
+) -> None:
+    spans = days_at(moment(now), ZoneInfo("Europe/Berlin"))
+
+    assert spans == (moment(before), moment(begin), moment(end))
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_a_day_is_that_of_whoever_set_the_alert(team: Team, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(timezone="Asia/Tokyo")
+    set_alert(team, alice, 5)
+    spend(team, 3, at=NOON)
+    spend(team, 3, at=NOON + 4 * HOUR)  # Tomorrow in Tokyo.
+    assert told(NOON + 4 * HOUR) == []
+
+    spend(team, 3, at=NOON + 5 * HOUR)
+    [one] = told(NOON + 5 * HOUR)
+    assert one.endswith("on 2 Mar 2026")
+
+
+# --- What it costs
+
+
+def test_many_alerts_ask_no_more_often_than_few(
+    team: Team, alice: User, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    spend(team, 1)
+    set_alert(team, alice, 1000)
+    with CaptureQueriesContext(connection) as few:
+        told(NOON + MINUTE)
+    for more in range(20):
+        set_alert(team, alice, 1001 + more)
+
+    with django_assert_max_num_queries(len(few)):
+        told(NOON + MINUTE)
+
+
+def test_a_team_that_asks_for_nothing_is_not_looked_at(team: Team, alice: User) -> None:
+    set_alert(team, alice, 5)
+    spend(team, 4)
+    told(NOON + MINUTE)
+    with CaptureQueriesContext(connection) as queries:
+        told(NOON + 3 * DAY)
+
+    assert len(queries) == 1
+
+
+# --- The page
+
+
+def page(name: str, team: Team, *args: UUID) -> str:
+    return reverse(f"usage:{name}", args=[team.pk, *args])
+
+
+def form(amount: str = "50", **fields: Any) -> dict[str, Any]:
+    usual = {"watched": "", "per": "day", "limit": amount, "id": str(uuid4())}
+    return {**usual, **fields}
+
+
+def test_an_alert_is_set_changed_and_deleted_on_the_page_and_audited(
+    client: Client, team: Team, alice: User
+) -> None:
+    client.force_login(alice)
+    api_keys.create(team=team, actor=SYSTEM, owner=alice, name="bot", now=NOON)
+    assert "No alerts yet" in text_of(client.get(page("alerts", team)))
+
+    data = form("$1,250.50", watched="api_key", key="bot", per="hour")
+    words = text_of(client.post(page("create_alert", team), data, follow=True))
+    assert "More than $1,250.50 per hour API key bot You Never On" in words
+    client.post(page("create_alert", team), data)
+    [alert] = UsageAlert.of(team)
+
+    question = {"dialog": "edit", "alert": str(alert.pk)}
+    content = client.get(page("alerts", team), question).content.decode()
+    assert 'value="1250.50"' in content
+    seen = alert.modified_at.isoformat()
+    words = text_of(
+        client.post(page("edit_alert", team, alert.pk), form("7", seen_at=seen), follow=True)
+    )
+    assert "More than $7.00 per day The whole team" in words
+    stale = client.post(page("edit_alert", team, alert.pk), form("8", seen_at=seen))
+    assert "This alert was changed after this form was opened." in text_of(stale)
+
+    client.post(page("delete_alert", team, alert.pk))
+    assert client.post(page("delete_alert", team, alert.pk)).status_code == 404
+    changes = [event.operation for event in audit.recent_changes(team, limit=3)]
+    assert changes == ["DeleteUsageAlert", "UpdateUsageAlert", "CreateUsageAlert"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"limit": "0"}, "Enter an amount from $0.01 to $100,000,000.00."),
+        ({"limit": "9,000,000,000"}, "Enter an amount from $0.01 to $100,000,000.00."),
+        ({"limit": "1.234"}, "1.234 is finer than a cent."),
+        ({"limit": ""}, "Enter an amount like 25"),
+        ({"per": "year"}, "Choose hour or day."),
+        ({"watched": "cluster"}, "Choose the team, a key or a model."),
+        ({"watched": "api_key"}, "Enter an API key."),
+        ({"watched": "api_key", "key": "gone"}, "No key of this team is called “gone”."),
+        ({"watched": "api_key", "key": "twin"}, "2 keys are called “twin”. Enter the ID of one."),
+        ({"watched": "model", "model": "typo-9b"}, "No request has used the model “typo-9b” yet."),
+    ],
+)
+def test_a_wrong_alert_is_explained_and_not_set(
+    client: Client, team: Team, alice: User, fields: dict[str, str], sentence: str
+) -> None:
+    client.force_login(alice)
+    *_, gone = (
+        api_keys.create(team=team, actor=SYSTEM, owner=alice, name=name, now=NOON).key
+        for name in ("twin", "twin", "gone")
+    )
+    api_keys.delete(key=gone, actor=SYSTEM, now=NOON)
+
+    answer = client.post(page("create_alert", team), form() | fields)
+
+    assert sentence in text_of(answer)
+    assert not UsageAlert.of(team).exists()
+
+
+def test_a_key_of_another_team_cannot_be_watched(client: Client, team: Team, alice: User) -> None:
+    other = make_team()
+    theirs = api_keys.create(
+        team=other, actor=SYSTEM, owner=make_admin(other), name="theirs", now=NOON
+    )
+    client.force_login(alice)
+
+    answer = client.post(
+        page("create_alert", team), form(watched="api_key", key=str(theirs.key.pk))
+    )
+
+    assert "No key of this team is called" in text_of(answer)
+
+
+def test_another_teams_alert_cannot_be_reached(client: Client, team: Team, alice: User) -> None:
+    other = make_team()
+    theirs = set_alert(other, make_admin(other))
+    client.force_login(alice)
+
+    assert client.post(page("delete_alert", team, theirs.pk)).status_code == 404
+    assert client.post(page("edit_alert", team, theirs.pk), form()).status_code == 404
+
+
+def test_who_may_only_read_sees_the_alerts_without_their_buttons(
+    client: Client, team: Team, alice: User
+) -> None:
+    set_alert(team, alice)
+    client.force_login(make_member(team, extra=[Permission.USAGE_READ]))
+
+    answer = client.get(page("alerts", team))
+
+    assert "More than $50.00 per day The whole team Alice" in text_of(answer)
+    assert "Set alert" not in text_of(answer)
+
+
+def test_a_team_has_at_most_fifty(client: Client, team: Team, alice: User) -> None:
+    for amount in range(1, 51):
+        set_alert(team, alice, amount)
+    client.force_login(alice)
+
+    assert "This team has 50 alerts" in text_of(client.post(page("create_alert", team), form()))
+
+
+def test_alerts_are_in_a_persons_copy_of_their_data_and_go_with_their_team(
+    team: Team, alice: User
+) -> None:
+    set_alert(team, alice)
+    [copied] = usage.alerts_of(alice)
+    assert (copied["team"], copied["limit_ticks"]) == ("Larkspur", usd(50))
+
+    usage.delete_alerts(make_team(), user=alice)
+    assert not UsageAlert.of(team).exists()

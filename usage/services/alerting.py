@@ -1,0 +1,149 @@
+"""The alerts that come true: looked for each minute, and mailed once per hour or day each."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from allauth.account.adapter import get_adapter
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
+
+from accounts.models import Membership, Team
+from accounts.one_by_one import one_by_one
+from api_keys import services as api_keys
+from usage import stores
+from usage.models import UsageAlert, UsageAlertMail, UsageEvent
+from usage.rules import Dimension, Filter, Question, day_label
+from usage.rules.alerts import Spans, days_at, hours_at
+from usage.services.alerts import Per, Watched, readers
+
+logger = logging.getLogger(__name__)
+
+# Whoever asked for nothing for so long, and set nothing, has nothing new to be told.
+IDLE_AFTER: Final = timedelta(days=1)
+
+
+def send_alerts(*, now: datetime) -> None:
+    """Mail every alert that came true. A team whose alerts fail does not keep the rest waiting."""
+    asking = UsageEvent.across_teams.filter(team=OuterRef("team"), at__gt=now - IDLE_AFTER)
+    rows = UsageAlert.across_teams.filter(
+        Q(since__gt=now - IDLE_AFTER) | Exists(asking), team__closed_at=None
+    )
+    found = rows.select_related("team", "owner").order_by("team_id", "pk")
+    with one_by_one(logger) as each:
+        for team, of_team in groupby(list(found), key=lambda alert: alert.team):
+            with each("The alerts of team %s could not be looked at", team.pk):
+                _look_at(team, list(of_team), now)
+
+
+def _look_at(team: Team, found: Sequence[UsageAlert], now: datetime) -> None:
+    """Ask the store once for all alerts that sum the same hours or days of the same kind."""
+    members = {membership.user_id: membership for membership in readers(team)}
+    alike = defaultdict(list)
+    for alert in found:
+        # Who went, or may not see usage any more, is told nothing. Their alerts stay, switched off.
+        if alert.owner_id in members:
+            alike[alert.owner.zone, alert.per, alert.watched].append(alert)
+    for (zone, per, watched), of_kind in alike.items():
+        spans = days_at(now, zone) if per == Per.DAY else hours_at(now, zone)
+        costs = _costs(team, watched, of_kind, spans, zone)
+        for alert in of_kind:
+            for number, (begins_at, ends_at) in enumerate([spans[:2], spans[1:]]):
+                cost_ticks = costs.get((number, alert.value), 0)
+                if ends_at > alert.since and cost_ticks > alert.limit_ticks:
+                    _tell(alert, begins_at, ends_at, cost_ticks, members.values(), now)
+
+
+def _costs(
+    team: Team, watched: str, found: Iterable[UsageAlert], spans: Spans, zone: ZoneInfo
+) -> Mapping[tuple[int, str], int]:
+    group = Dimension(watched) if watched else None
+    values = frozenset(alert.value for alert in found)
+    answer = stores.current().query(
+        Question(
+            team_id=team.pk,
+            starts=tuple(spans),
+            zone=zone,
+            group=group,
+            filters=(Filter(group, values),) if group else (),
+        )
+    )
+    return {place: sums.cost_ticks for place, sums in answer.items()}
+
+
+@transaction.atomic
+def _tell(
+    alert: UsageAlert,
+    begins_at: datetime,
+    ends_at: datetime,
+    cost_ticks: int,
+    members: Iterable[Membership],
+    now: datetime,
+) -> None:
+    """Mail it, unless that was done, or the alert was changed or deleted a moment ago."""
+    same = UsageAlert.of(alert.team).select_for_update().filter(pk=alert.pk, since=alert.since)
+    if not same.exists():
+        return
+    _, is_news = UsageAlertMail.of(alert.team).get_or_create(
+        alert=alert,
+        since=alert.since,
+        begins_at=begins_at,
+        defaults={"team": alert.team, "cost_ticks": cost_ticks, "sent_at": now},
+    )
+    if not is_news:
+        return
+    told = [one for one in members if one.user_id == alert.owner_id or _is_told(alert, one)]
+    words = _words(alert, begins_at, ends_at, cost_ticks)
+    # One address can be that of several accounts. Who set the alert is told so.
+    told.sort(key=lambda one: one.user_id == alert.owner_id)
+    for address, is_owner in {o.user.email: o.user_id == alert.owner_id for o in told}.items():
+        get_adapter().send_mail("usage/email/alert", address, words | {"is_owner": is_owner})
+
+
+def _is_told(alert: UsageAlert, member: Membership) -> bool:
+    return alert.to_admins and member.is_admin
+
+
+def _words(
+    alert: UsageAlert, begins_at: datetime, ends_at: datetime, cost_ticks: int
+) -> dict[str, Any]:
+    zone = alert.owner.zone
+    begin, end = begins_at.astimezone(zone), ends_at.astimezone(zone)
+    span = f"on {day_label(begin)}"
+    if alert.per == Per.HOUR:
+        span = f"from {begin:%H:%M} to {end:%H:%M} {span}"
+    return {
+        "alert": alert,
+        "team": alert.team,
+        "what": _what(alert),
+        "span": span,
+        "zone": zone.key,
+        "cost_ticks": cost_ticks,
+        "address": _address(alert, begin),
+    }
+
+
+def _what(alert: UsageAlert) -> str:
+    """Name what cost so much, as the beginning of a sentence."""
+    if alert.watched == Watched.MODEL:
+        return f"The model {alert.value}"
+    if alert.watched == Watched.API_KEY:
+        key = api_keys.named_keys(alert.team, [UUID(alert.value)])[UUID(alert.value)]
+        return f"The API key {key.name}"
+    return "The team"
+
+
+def _address(alert: UsageAlert, begin: datetime) -> str:
+    """Lead to the explorer, with the day in question and only what the alert watches."""
+    day = begin.date().isoformat()
+    query = {"from": day, "to": day, "tz": alert.owner.zone.key, "granularity": "hour"}
+    if alert.watched:
+        query[alert.watched] = alert.value
+    return f"{reverse('usage:explorer', args=[alert.team.pk])}?{urlencode(query)}"

@@ -1,0 +1,356 @@
+"""Files of single requests: small ones at once, large ones by a job, piece by piece.
+
+A large file holds the requests that existed when its job began: the events up to one number, of
+which none can appear later. So it can be made in short transactions, show how far it is, be stopped
+and go on after a crash, and still is of one moment.
+"""
+
+import gzip
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from allauth.account.adapter import get_adapter
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from procrastinate.contrib.django import app
+
+from accounts import services as accounts
+from accounts.actors import Actor
+from accounts.models import Membership, Team, User
+from accounts.rules import Permission
+from audit import services as audit
+from usage.models import UsageEvent, UsageExport, UsageExportPart
+from usage.rules.filters import Filters
+from usage.rules.requests import Search, Status
+from usage.services import files
+from usage.services.alerts import readers
+from usage.services.feeding import decided_seq
+from usage.services.requests import count, matching, named, narrowings
+from usage.stores import StoreUnavailableError
+
+logger = logging.getLogger(__name__)
+
+# What is written while somebody waits: so many rows, found among so many.
+MOST_AT_ONCE: Final = 10_000
+MOST_LOOKED_THROUGH: Final = 500_000
+MOST_ROWS: Final = 5_000_000
+PART_ROWS: Final = 5_000
+MOST_ACTIVE: Final = 3
+KEPT_FOR: Final = timedelta(days=7)
+# A job that lives comes further within this.
+STALLED_AFTER: Final = timedelta(minutes=2)
+SHOWN: Final = 50
+_State: Final = UsageExport.State
+ACTIVE: Final = (_State.WAITING, _State.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExport:
+    """A file with the words that a page needs."""
+
+    export: UsageExport
+    search: Search
+    narrowed: str
+
+
+class TooManyExportsError(Exception):
+    """The team has as many files being made as it can have."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{MOST_ACTIVE} files are being made for this team, the most at a time. Wait for one "
+            "of them, or cancel it."
+        )
+
+
+class TooLargeError(Exception):
+    """One file cannot hold what was asked for."""
+
+    def __init__(self, requests: int) -> None:
+        super().__init__(
+            f"These are about {requests:,} requests, and one file holds at most {MOST_ROWS:,}. "
+            "Choose fewer days."
+        )
+
+
+class NoExportError(Exception):
+    """The team has no such file, any more, or this person may not do that to it."""
+
+
+# --- Asking -----------------------------------------------------------------------------------
+
+
+def small_csv(*, team: Team, actor: Actor, search: Search, now: datetime) -> bytes | None:
+    """Write what is search, newest first, or return None if that takes a job."""
+    everything = replace(search, filters=Filters(), status=Status.ALL)
+    if _count(team, everything) > MOST_LOOKED_THROUGH:
+        return None
+    # One statement, so all of it is of one moment.
+    rows = matching(team, search).order_by("-at", "-id")
+    events = list(rows[: MOST_AT_ONCE + 1])
+    if len(events) > MOST_AT_ONCE:
+        return None
+    _record(team, actor, f"Downloaded {len(events):,} requests", search, now)
+    return files.header() + files.rows(named(team, events))
+
+
+@transaction.atomic
+def ask_export(
+    *,
+    team: Team,
+    actor: Actor,
+    user: User,
+    search: Search,
+    export_id: UUID,
+    now: datetime,
+) -> UsageExport:
+    """Have a file made. To ask twice for the same, by one form or by two, is to ask once.
+
+    Raises TooManyExportsError and TooLargeError.
+    """
+    team = accounts.lock_team(team)
+    active = UsageExport.of(team).filter(state__in=ACTIVE)
+    same = Q(pk=export_id) | Q(asked_by=user, query=search.as_json(), state__in=ACTIVE)
+    if known := UsageExport.of(team).filter(same).first():
+        return known
+    if active.count() >= MOST_ACTIVE:
+        raise TooManyExportsError
+    if (requests := _count(team, search)) > MOST_ROWS:
+        raise TooLargeError(requests)
+    export = UsageExport(
+        id=export_id,
+        team=team,
+        asked_by=user,
+        asked_at=now,
+        touched_at=now,
+        query=search.as_json(),
+    )
+    export.save(force_insert=True)
+    _record(team, actor, "Asked for a file of single requests", search, now, export)
+    go_on(export.pk)
+    return export
+
+
+@transaction.atomic
+def cancel_export(*, membership: Membership, export_id: UUID, now: datetime) -> None:
+    """Stop making a file, and forget what there is of it. One that is ready stays.
+
+    Raises NoExportError.
+    """
+    export = _own(membership, export_id)
+    if export.state in {*ACTIVE, _State.FAILED}:
+        UsageExportPart.of(export.team).filter(export=export).delete()
+        _end(export, _State.CANCELLED, now)
+
+
+@transaction.atomic
+def retry_export(*, membership: Membership, export_id: UUID, now: datetime) -> None:
+    """Go on with a file where it failed. Raises NoExportError and TooManyExportsError."""
+    team = accounts.lock_team(membership.team)
+    export = _own(membership, export_id)
+    if export.state != _State.FAILED:
+        return
+    if UsageExport.of(team).filter(state__in=ACTIVE).count() >= MOST_ACTIVE:
+        raise TooManyExportsError
+    export.state, export.touched_at, export.finished_at = _State.WAITING, now, None
+    export.save(update_fields=["state", "touched_at", "finished_at"])
+    go_on(export.pk)
+
+
+def _count(team: Team, search: Search) -> int:
+    """Say how many requests these are; a number of a middle size while nobody can say."""
+    try:
+        return count(team, search)
+    except StoreUnavailableError:
+        return MOST_ROWS
+
+
+def _own(membership: Membership, export_id: UUID) -> UsageExport:
+    rows = UsageExport.of(membership.team).filter(pk=export_id)
+    if not membership.is_admin:
+        rows = rows.filter(asked_by=membership.user_id)
+    export = rows.select_for_update().first()
+    if export is None:
+        raise NoExportError
+    return export
+
+
+# --- Making -----------------------------------------------------------------------------------
+
+
+def advance(export_id: UUID, *, now: datetime, part_rows: int = PART_ROWS) -> bool:
+    """Bring a file one step further, and say whether there is more to do.
+
+    Two jobs at one file do no harm: each step takes the row's lock and goes on from where it is.
+    """
+    rows = UsageExport.across_teams.filter(pk=export_id, state__in=ACTIVE)
+    # Not in the transaction below: for a moment, nobody may write a request.
+    upto_seq = decided_seq() if rows.filter(upto_seq=None).exists() else None
+    with transaction.atomic():
+        export = rows.select_for_update(of=("self",)).select_related("team", "asked_by").first()
+        if export is None:
+            return False
+        if not _may_read(export):
+            export.delete()
+            return False
+        export.touched_at = now
+        if export.upto_seq is None:
+            export.state, export.upto_seq = _State.RUNNING, upto_seq
+        elif export.rows_total is None:
+            export.rows_total = _rows(export).count()
+        else:
+            _write_part(export, part_rows, now)
+        export.save()
+        return export.is_active
+
+
+def fail_export(export_id: UUID, *, now: datetime) -> None:
+    """Say that a file could not be made. What there is of it stays, for another try."""
+    rows = UsageExport.across_teams.filter(pk=export_id, state__in=ACTIVE)
+    rows.update(state=_State.FAILED, finished_at=now)
+
+
+def _write_part(export: UsageExport, part_rows: int, now: datetime) -> None:
+    rows = _rows(export)
+    if export.last_id:
+        follows = Q(at__lt=export.last_at) | Q(id__lt=export.last_id)
+        rows = rows.filter(follows, at__lte=export.last_at)
+    events = list(rows.order_by("-at", "-id")[:part_rows])
+    number = UsageExportPart.of(export.team).filter(export=export).count()
+    content = (b"" if number else files.header()) + files.rows(named(export.team, events))
+    if content:
+        UsageExportPart(
+            team=export.team, export=export, number=number, content=gzip.compress(content)
+        ).save(force_insert=True)
+    export.bytes += len(content)
+    export.rows_done += len(events)
+    if len(events) == part_rows:
+        export.last_at, export.last_id = events[-1].at, events[-1].pk
+        return
+    _end(export, _State.READY, now)
+    get_adapter().send_mail(
+        "usage/email/export_ready",
+        export.asked_by.email,
+        {"user": export.asked_by, "team": export.team, "export": export, "days": KEPT_FOR.days},
+    )
+
+
+def _rows(export: UsageExport) -> QuerySet[UsageEvent]:
+    rows = matching(export.team, Search.from_json(export.query))
+    return rows.filter(seq__lte=export.upto_seq)
+
+
+def _end(export: UsageExport, state: UsageExport.State, now: datetime) -> None:
+    export.state, export.finished_at = state, now
+    export.save()
+
+
+def go_on(export_id: UUID) -> None:
+    """Have a job go on with the file."""
+    # Files of all teams take turns, so that the other jobs have theirs.
+    task = app.configure_task("usage.tasks.make_export", lock="usage_exports")
+    task.defer(export_id=str(export_id))
+
+
+# --- Reading ----------------------------------------------------------------------------------
+
+
+def exports(team: Team, *, now: datetime) -> list[ShownExport]:
+    """List the team's files, newest first."""
+    rows = UsageExport.of(team).filter(asked_at__gt=now - KEPT_FOR).select_related("asked_by")
+    may_read = {membership.user_id for membership in readers(team)}
+    newest = rows.filter(asked_by__in=may_read).order_by("-asked_at", "-pk")[:SHOWN]
+    return [shown_export(team, export) for export in newest]
+
+
+def shown_export(team: Team, export: UsageExport) -> ShownExport:
+    search = Search.from_json(export.query)
+    words = [one.words for one in narrowings(team, search.filters)]
+    return ShownExport(export, search, ", ".join([*words, *filter(None, [search.status])]))
+
+
+def find_export(team: Team, export_id: UUID, *, now: datetime) -> UsageExport:
+    """Find one of them. Raises NoExportError, also where its person may not see usage any more."""
+    rows = UsageExport.of(team).filter(pk=export_id, asked_at__gt=now - KEPT_FOR)
+    export = rows.select_related("asked_by", "team").first()
+    if export is None or not _may_read(export):
+        raise NoExportError
+    return export
+
+
+def parts_of(export: UsageExport) -> Iterator[bytes]:
+    """Read the file, a piece at a time."""
+    parts = UsageExportPart.of(export.team).filter(export=export).order_by("number")
+    for pk in list(parts.values_list("pk", flat=True)):
+        yield gzip.decompress(parts.values_list("content", flat=True).get(pk=pk))
+
+
+def exports_of(user: User) -> list[dict[str, Any]]:
+    """List the files that a person asked for, for their own copy of their data."""
+    rows = UsageExport.across_teams.filter(asked_by=user).select_related("team")
+    return [
+        {
+            "team": export.team.name,
+            "asked_at": export.asked_at,
+            "asked_for": export.query,
+            "state": export.state,
+            "requests": export.rows_done,
+        }
+        for export in rows.order_by("asked_at", "pk")
+    ]
+
+
+# --- Ending -----------------------------------------------------------------------------------
+
+
+def sweep_exports(*, now: datetime) -> None:
+    """Delete files that are old or whose person went, and go on with those whose job died."""
+    UsageExport.across_teams.filter(asked_at__lte=now - KEPT_FOR).delete()
+    for export in UsageExport.across_teams.select_related("team", "asked_by"):
+        if not _may_read(export):
+            export.delete()
+    stalled = UsageExport.across_teams.filter(state__in=ACTIVE, touched_at__lte=now - STALLED_AFTER)
+    for export in stalled:
+        with transaction.atomic():
+            if stalled.filter(pk=export.pk).update(touched_at=now):
+                go_on(export.pk)
+
+
+def delete_exports(team: Team, *, user: User | None = None) -> None:
+    """Delete the team's files, and those that a person asked for anywhere."""
+    whose = Q(team=team) | Q(asked_by=user) if user else Q(team=team)
+    UsageExport.across_teams.filter(whose).delete()
+
+
+def _may_read(export: UsageExport) -> bool:
+    """Say whether whoever asked for the file is still somebody who may see the team's usage."""
+    present = Membership.objects.filter(
+        team=export.team_id, user=export.asked_by_id, user__in=User.objects.present()
+    )
+    membership = present.first()
+    return membership is not None and Permission.USAGE_READ in membership.permissions
+
+
+def _record(
+    team: Team,
+    actor: Actor,
+    description: str,
+    search: Search,
+    now: datetime,
+    export: UsageExport | None = None,
+) -> None:
+    audit.record(
+        team=team,
+        actor=actor,
+        operation="ExportUsage",
+        description=description,
+        target_type="usage export" if export else "",
+        target_id=str(export.pk) if export else "",
+        after=search.as_json(),
+        is_change=False,
+        now=now,
+    )
