@@ -25,7 +25,10 @@ from console import embedded_postgres
 ROOT = Path(__file__).resolve().parent.parent
 # Their tests share the consoles of their conftest, or the one of their module.
 SHARED_CONSOLES = ("tests/e2e/", "tests/gateway/")
-CONSOLES_OF_THEIR_OWN = {
+# So do those that share what took their module long to make.
+MODULES_IN_ONE_PIECE = {
+    "tests/billing/test_verify_ledger_columns.py",
+    "tests/console/test_demo.py",
     "tests/console/test_serve.py",
     "tests/gateway/test_crashes.py",
     "tests/gateway/test_outage.py",
@@ -85,7 +88,7 @@ settings.WHITENOISE_AUTOREFRESH = True
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give tests that share a console to one worker, so that it is started once.
+    """Give tests that share a console or a world to one worker, so that it is made once.
 
     xdist's own groups would say the same, but this pytest does not know them.
     """
@@ -99,7 +102,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def _group_of(test: str) -> str:
     module = test.partition("::")[0]
-    if module in CONSOLES_OF_THEIR_OWN:
+    if module in MODULES_IN_ONE_PIECE:
         return module
     return next((folder for folder in SHARED_CONSOLES if test.startswith(folder)), test)
 

@@ -9,7 +9,8 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, transaction
 from django.db.models import DecimalField, IntegerField, JSONField, Q, QuerySet
-from pytest_django import Settings
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM, Actor
@@ -23,6 +24,7 @@ from tests.billing.codes import make_code, redeem
 from tests.billing.spending import DECLINES, buy, keep_card, make_invoiced_team, spend_ticks
 from tests.billing.test_verify_ledger import tamper, unlock_final_rows, verify
 from tests.factories import NOON, make_admin
+from tests.worlds import made_once
 
 pytestmark = pytest.mark.django_db
 
@@ -30,10 +32,17 @@ APRIL, MAY = (datetime(2026, month, 1, 0, 5, tzinfo=UTC) for month in (4, 5))
 SOON: Final = timedelta(minutes=2)
 
 
-@pytest.fixture(autouse=True)
-def world(settings: Settings) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def world(
+    django_db_setup: None,  # noqa: ARG001 -- the database is to be there
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    with override_settings(TAX_PERCENT=Decimal("7.25")):
+        yield from made_once(make_world, django_db_blocker)
+
+
+def make_world() -> None:
     """Make a team that owes an invoice and one that has paid, and between them all there is."""
-    settings.TAX_PERCENT = Decimal("7.25")
     owing, paying = make_invoiced_team(usd=500), make_invoiced_team(usd=500)
     keep_card(owing, DECLINES)
     keep_card(paying)

@@ -4,20 +4,70 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
-from tests.servers import Console, until
+from tests.servers import Console, Database, until
 
 MakeConsole = Callable[..., Console]
 
 
-def test_it_serves_and_stops_whole_on_sigterm(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, make_database: Callable[[], Database]
+) -> Iterator[Console]:
+    with Console(tmp_path_factory.mktemp("serve"), make_database()) as console:
+        yield console
+
+
+@pytest.fixture
+def console(shared: Console) -> Console:
+    """Find a console that runs: the one that the test before has left, or it is started again."""
+    if shared.returncode is not None:
+        shared.start()
+    shared.wait_until_ready()
+    return shared
+
+
+def test_a_crashed_worker_is_started_again(console: Console) -> None:
+    [crashed] = console.children("worker")
+
+    os.kill(crashed, signal.SIGKILL)
+
+    until(lambda: set(console.children("worker")) - {crashed}, "another worker")
+    complaint = "The worker ended with SIGKILL; starting it again in 1 s."
+    assert console.log().count(complaint) == 1
+    assert console.get("/healthz") == 200
+
+
+def test_a_crashed_web_server_is_started_again_and_its_remains_are_ended(console: Console) -> None:
+    before = set(console.children("web"))
+
+    os.kill(min(before), signal.SIGKILL)
+
+    until(lambda: len(set(console.children("web")) - before) == 2, "another web server")
+    until(lambda: console.get("/healthz") == 200, "an answer from it")
+    assert not before & set(console.children("web"))
+    complaint = "The web server ended with SIGKILL; starting it again in 1 s."
+    assert console.log().count(complaint) == 1
+
+
+def test_readyz_misses_a_worker_that_hangs_and_finds_it_again(console: Console) -> None:
+    [worker] = console.children("worker")
+    os.kill(worker, signal.SIGSTOP)
+
+    console.database.query(
+        "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1h'"
+    )
+    until(lambda: console.get("/readyz") == 503, "an answer that is not from before")
+    os.kill(worker, signal.SIGCONT)
+
+    until(lambda: console.get("/readyz") == 200, "the worker's next report")
+
+
+def test_it_serves_and_stops_whole_on_sigterm(console: Console) -> None:
     until(lambda: f"The console is at {console.base_url}" in console.log(), "its address")
     children = console.children()
 
@@ -31,19 +81,12 @@ def test_it_serves_and_stops_whole_on_sigterm(make_console: MakeConsole) -> None
     assert "Traceback" not in console.log()
 
 
-def test_ctrl_c_stops_it_as_well(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
-
+def test_ctrl_c_stops_it_as_well(console: Console) -> None:
     assert console.stop(signal.SIGINT) == 0
     assert console.children() == []
 
 
-def test_a_request_that_is_under_way_is_finished_before_the_end(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
+def test_a_request_that_is_under_way_is_finished_before_the_end(console: Console) -> None:
     with closing(_half_a_request(console)) as caller, closing(_idle_connection(console)):
         assert console.process is not None
         console.process.terminate()
@@ -82,10 +125,7 @@ def test_a_second_signal_does_not_wait(make_console: MakeConsole) -> None:
     assert console.children() == []
 
 
-def test_a_kill_leaves_no_orphans(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
+def test_a_kill_leaves_no_orphans(console: Console) -> None:
     assert console.process is not None
     assert len(console.children()) == 3
 
@@ -93,53 +133,6 @@ def test_a_kill_leaves_no_orphans(make_console: MakeConsole) -> None:
 
     until(lambda: console.children() == [], "the end of the orphans")
     assert console.get("/healthz") is None
-
-
-def test_a_crashed_worker_is_started_again(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
-    [crashed] = console.children("worker")
-
-    os.kill(crashed, signal.SIGKILL)
-
-    until(lambda: set(console.children("worker")) - {crashed}, "another worker")
-    complaint = "The worker ended with SIGKILL; starting it again in 1 s."
-    assert console.log().count(complaint) == 1
-    assert console.get("/healthz") == 200
-
-
-def test_a_crashed_web_server_is_started_again_and_its_remains_are_ended(
-    make_console: MakeConsole,
-) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
-    before = set(console.children("web"))
-
-    os.kill(min(before), signal.SIGKILL)
-
-    until(lambda: len(set(console.children("web")) - before) == 2, "another web server")
-    until(lambda: console.get("/healthz") == 200, "an answer from it")
-    assert not before & set(console.children("web"))
-    complaint = "The web server ended with SIGKILL; starting it again in 1 s."
-    assert console.log().count(complaint) == 1
-
-
-def test_readyz_misses_a_worker_that_hangs_and_finds_it_again(make_console: MakeConsole) -> None:
-    console = make_console()
-    console.start()
-    console.wait_until_ready()
-    [worker] = console.children("worker")
-    os.kill(worker, signal.SIGSTOP)
-
-    console.database.query(
-        "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1h'"
-    )
-    until(lambda: console.get("/readyz") == 503, "an answer that is not from before")
-    os.kill(worker, signal.SIGCONT)
-
-    until(lambda: console.get("/readyz") == 200, "the worker's next report")
 
 
 def test_a_taken_port_is_told_in_a_line(make_console: MakeConsole) -> None:

@@ -1,16 +1,17 @@
 """Programs that call the gateway, many at once: each a process of its own with many connections.
 
-`python -m tests.gateway.clients` reads its task as a line of JSON, says `ready`, waits for another
-line, makes all calls at the same moment, and prints what they got.
+`python -m tests.gateway.clients` reads a task as a line of JSON, says `ready`, waits for another
+line, makes all calls at the same moment, and prints what they got; and so on, task by task.
 """
 
 import asyncio
+import atexit
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import orjson
@@ -66,34 +67,65 @@ def call_at_once(*tasks: Task) -> list[Got]:
 def calling(*tasks: Task) -> Iterator[Iterator[list[Got]]]:
     """Start all calls; whoever wants to know what came of them reads on."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(_process(task)) for task in tasks]
-        for process in processes:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
-        for process in processes:
-            assert process.stdin
-            process.stdin.write(b"go\n")
-            process.stdin.flush()
-        yield map(_result, processes)
+        programs = [stack.enter_context(_program(task)) for task in tasks]
+        for program in programs:
+            assert program.read() == b"ready\n"
+        for program in programs:
+            program.write(b"go\n")
+        yield map(_Program.result, programs)
+
+
+class _Program:
+    """A process that does one task after the other: to start it takes longer than most tasks."""
+
+    idle: ClassVar[list["_Program"]] = []
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.gateway.clients"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe)
+        self.is_busy = False
+
+    def write(self, line: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def read(self) -> bytes:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def begin(self, task: Task) -> None:
+        self.is_busy = True
+        self.write(orjson.dumps(asdict(task)) + b"\n")
+
+    def result(self) -> list[Got]:
+        found = [Got(**each) for each in orjson.loads(self.read())]
+        self.is_busy = False
+        return found
+
+    def kill(self) -> None:
+        with self.process:
+            self.process.kill()
 
 
 @contextmanager
-def _process(task: Task) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "tests.gateway.clients"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe) as process:
-        try:
-            assert process.stdin
-            process.stdin.write(orjson.dumps(asdict(task)) + b"\n")
-            process.stdin.flush()
-            yield process
-        finally:
-            process.kill()
+def _program(task: Task) -> Iterator[_Program]:
+    program = _Program.idle.pop() if _Program.idle else _Program()
+    try:
+        program.begin(task)
+        yield program
+    finally:
+        if program.is_busy:  # Nobody wanted to know what comes of it.
+            program.kill()
+        else:
+            _Program.idle.append(program)
 
 
-def _result(process: "subprocess.Popen[bytes]") -> list[Got]:
-    assert process.stdout
-    return [Got(**each) for each in orjson.loads(process.stdout.readline())]
+@atexit.register
+def _kill_idle() -> None:
+    for program in _Program.idle:
+        program.kill()
 
 
 async def _call_all(task: Task) -> list[Got]:
@@ -130,9 +162,11 @@ async def _call(session: aiohttp.ClientSession, task: Task, number: int) -> Got:
 
 
 if __name__ == "__main__":
-    given = Task(**orjson.loads(sys.stdin.readline()))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    found = [asdict(got) for got in asyncio.run(_call_all(given))]
-    sys.stdout.write(orjson.dumps(found).decode() + "\n")
+    for line in sys.stdin:
+        given = Task(**orjson.loads(line))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        found = [asdict(got) for got in asyncio.run(_call_all(given))]
+        sys.stdout.write(orjson.dumps(found).decode() + "\n")
+        sys.stdout.flush()

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from billing.models import Charge, Hold
 from billing.rules import BillingItem
 from billing.tasks import sweep_holds
 from console import embedded_postgres
+from console.embedded_postgres.programs import shipped_programs
 from tests.gateway.clients import Got, Task, calling
 from tests.gateway.world import PRICES, PROMPT_TOKENS, UPSTREAM_KEY, Caller, World, working_on
 from tests.servers import Console, Database, until
@@ -29,6 +32,7 @@ FIVE = {"max_tokens": 5}
 @pytest.fixture(scope="module")
 def console(
     tmp_path_factory: pytest.TempPathFactory,
+    migrated_database: str,
     upstream: Upstream,
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Console]:
@@ -42,7 +46,7 @@ def console(
         HOLD_SECONDS=str(HOLD_SECONDS),
         UPSTREAM_KEY_FOR_TESTS=UPSTREAM_KEY,
     )
-    console.manage("migrate", "--verbosity=0")
+    copy_database(migrated_database, url)
     with django_db_blocker.unblock(), working_on(url):
         World("", upstream).furnish()
     try:
@@ -50,6 +54,22 @@ def console(
             yield console
     finally:
         embedded_postgres.release(url)
+
+
+def copy_database(name: str, url: str) -> None:
+    """Fill a database of another server with what one of the tests' server has in it."""
+    source = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    programs = shipped_programs()
+    plain = ["--no-owner", "--no-comments"]
+    dump = subprocess.run(
+        [programs / "pg_dump", *plain, source], check=True, stdout=subprocess.PIPE
+    ).stdout
+    subprocess.run(
+        [programs / "psql", "--quiet", "--set=ON_ERROR_STOP=1", url],
+        check=True,
+        input=dump,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture
