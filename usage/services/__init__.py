@@ -16,6 +16,7 @@ from usage.services.alerts import (
     delete_alerts,
     edit_alert,
 )
+from usage.services.comparing import Difference, store_differences
 from usage.services.exports import KEPT_FOR as EXPORTS_KEPT_FOR
 from usage.services.exports import (
     NoExportError,
@@ -67,6 +68,7 @@ __all__ = [
     "AlertTerms",
     "AlertTermsError",
     "DayTotal",
+    "Difference",
     "Narrowing",
     "NoAlertError",
     "NoExportError",
@@ -117,6 +119,7 @@ __all__ = [
     "shown_export",
     "small_csv",
     "spent_ticks",
+    "store_differences",
     "sweep_exports",
     "total",
 ]

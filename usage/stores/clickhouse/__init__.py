@@ -7,9 +7,10 @@ in which ClickHouse remembers them, or on replication. Rows above the watermark 
 batch is seen as a whole or not at all.
 """
 
-from collections.abc import Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 from procrastinate.contrib.django import app
 
@@ -19,9 +20,12 @@ from usage.models import UsageEvent
 from usage.rules import FAILURE_STATUS, Answer, Dimension, Question
 from usage.stores.clickhouse import blocks, reading
 from usage.stores.clickhouse.connection import READ_SECONDS, WRITE_SECONDS, clickhouse
-from usage.stores.clickhouse.tables import EVENT_TYPES, EVENTS
+from usage.stores.clickhouse.tables import DIMENSIONS, EVENT_TYPES, EVENTS
 from usage.stores.postgres import PostgresStore
+from usage.stores.postgres.leftovers import Leftover
 from usage.stores.postgres.reading import of_events
+
+PAGE: Final = 50_000
 
 
 class ClickHouseStore:
@@ -67,10 +71,29 @@ class ClickHouseStore:
                 {"ip": UNKNOWN_IP, "team": team_id},
             )
 
+    def record_sums(self, sums: Iterable[Leftover]) -> None:
+        """Add what requests came to whose events are gone, to empty tables."""
+        rows = iter(sums)
+        with clickhouse(patience=WRITE_SECONDS) as ch:
+            while page := list(islice(rows, PAGE)):
+                ch.insert(EVENTS, [_sums_row(one) for one in page], EVENT_TYPES)
+
     def empty(self) -> None:
         """Forget all that was fed. The caller holds the feed's lock, and begins it anew."""
         with clickhouse(patience=WRITE_SECONDS) as ch:
             ch.empty()
+
+
+def _sums_row(leftover: Leftover) -> list[Any]:
+    fields = {
+        "team_id": leftover.team_id,
+        "at": leftover.start,
+        "id": uuid4(),
+        "seq": blocks.OLDEST,
+        **{DIMENSIONS[name]: text for name, text in leftover.texts.items()},
+        **leftover.sums._asdict(),
+    }
+    return [fields[name] for name in EVENT_TYPES]
 
 
 def _row(event: UsageEvent) -> list[Any]:

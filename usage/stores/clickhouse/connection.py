@@ -57,7 +57,11 @@ class ClickHouse:
             rows,
             column_names=list(types),
             column_type_names=list(types.values()),
-            settings=WRITING if self.tables.cluster else {},
+            settings={
+                # Years of sums may come at once.
+                "max_partitions_per_insert_block": 0,
+                **(WRITING if self.tables.cluster else {}),
+            },
         )
 
     def run(self, sql: str, parameters: dict[str, Any] | None = None) -> None:

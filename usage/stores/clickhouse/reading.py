@@ -59,7 +59,7 @@ def _asked(
     if question.group:
         text = f"toString({DIMENSIONS[question.group]})"
     rows = ch.read(
-        f"SELECT {span} AS span, {text} AS text, {SUMS} FROM {table} FINAL"  # noqa: S608
+        f"SELECT {span} AS span, {text} AS text, {SUMS} FROM {table} FINAL"
         f" WHERE {' AND '.join(conditions)} GROUP BY span, text",
         parameters,
     )

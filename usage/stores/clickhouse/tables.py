@@ -66,8 +66,8 @@ _TABLES: Final = {
     ),
     HOURS: _Table(
         HOUR_TYPES,
-        "toYear(hour)",
-        "team_id, slice, hour, upto, api_key_id, model, cluster",
+        "toYYYYMM(hour)",
+        "team_id, slice, api_key_id, model, cluster, hour, upto",
         "cityHash64(team_id)",
     ),
     BLOCKS: _Table(BLOCK_TYPES, "tuple()", "upto", "upto"),

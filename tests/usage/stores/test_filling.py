@@ -1,0 +1,122 @@
+"""ClickHouse is filled from the beginning, and compared with PostgreSQL to the tick."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from accounts.models import Team
+from tests.factories import make_team
+from tests.usage.requests import make_record
+from usage import services as usage
+from usage import stores
+from usage.models import UsageEvent
+from usage.rules import Dimension, Question
+from usage.services.comparing import store_differences
+from usage.services.refilling import refill_clickhouse
+from usage.stores.clickhouse import ClickHouseStore
+from usage.stores.postgres import PostgresStore
+
+pytestmark = pytest.mark.django_db
+
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 5, 9, tzinfo=UTC)
+SETTLED = {"mutations_sync": 2}
+
+
+def make_spring(team: Team) -> None:
+    """Record a request every 31 hours from March to the beginning of May."""
+    usage.record(
+        [
+            make_record(
+                team,
+                model=f"m-{number % 2}",
+                ip=f"203.0.113.{number % 3}",
+                at=MARCH + timedelta(hours=31 * number),
+            )
+            for number in range(50)
+        ]
+    )
+
+
+def differences() -> list[str]:
+    return [str(difference) for difference in store_differences(now=NOW)]
+
+
+@pytest.mark.usefixtures("ch")
+def test_stores_that_were_fed_the_same_have_no_differences() -> None:
+    make_spring(make_team())
+    usage.feed(now=NOW)
+    make_spring(make_team())
+
+    assert differences() == []
+
+
+def test_a_missing_request_is_named_with_its_team_and_day(ch: Client) -> None:
+    team, other = make_team(), make_team()
+    make_spring(team)
+    make_spring(other)
+    usage.feed(now=NOW)
+    ch.command(
+        "ALTER TABLE usage_events DELETE WHERE team_id = {team:UUID} AND toDate(at) = '2026-04-01'",
+        parameters={"team": team.pk},
+        settings=SETTLED,
+    )
+
+    (difference,) = differences()
+    assert difference.startswith(f"Team {team.pk}, 2026-04-01: requests 1 in postgres, 0 in click")
+    assert "cost_ticks 2,500,000 in postgres, 0 in clickhouse" in difference
+
+
+def test_a_single_tick_too_many_is_found(ch: Client) -> None:
+    team = make_team()
+    make_spring(team)
+    usage.feed(now=NOW)
+    ch.command(
+        "ALTER TABLE usage_events UPDATE cost_ticks = cost_ticks + 1"
+        " WHERE toDate(at) = '2026-03-12'",
+        settings=SETTLED,
+    )
+
+    assert differences() == [
+        f"Team {team.pk}, 2026-03-12: cost_ticks 2,500,000 in postgres, 2,500,001 in clickhouse"
+    ]
+
+
+def test_a_request_of_another_model_is_found_although_all_sums_are_the_same(ch: Client) -> None:
+    team = make_team()
+    make_spring(team)
+    usage.feed(now=NOW)
+    ch.command(
+        "ALTER TABLE usage_events UPDATE model = 'm-9' WHERE toDate(at) = '2026-03-12'",
+        settings=SETTLED,
+    )
+
+    found = differences()
+    assert len(found) == 2
+    assert found[0].startswith(f"Team {team.pk}, from 2026-03-01 to before 2026-04-01, model 'm-1'")
+    assert "model 'm-9': requests 0 in postgres, 1 in clickhouse" in found[1]
+
+
+def test_to_fill_clickhouse_anew_mends_it_also_where_events_are_gone(ch: Client) -> None:
+    team = make_team()
+    make_spring(team)
+    usage.feed(now=NOW)
+    # As when their month was dropped: the sums in PostgreSQL stay.
+    UsageEvent.across_teams.filter(at__lt=MARCH + timedelta(days=31)).delete()
+    ch.command("TRUNCATE TABLE usage_events")
+    assert differences() != []
+
+    for _ in range(2):
+        refill_clickhouse(now=NOW)
+        assert differences() == []
+        assert stores.fed_seq(ClickHouseStore()) == stores.fed_seq(PostgresStore())
+
+    question = Question(
+        team_id=team.pk,
+        starts=(MARCH, NOW),
+        zone=ZoneInfo("UTC"),
+        group=Dimension.IP,
+    )
+    assert ClickHouseStore().query(question) == PostgresStore().query(question)
