@@ -47,6 +47,7 @@ from usage.services.record import (
     record,
     recorded,
 )
+from usage.services.refilling import NoClickHouseError, refill_clickhouse
 from usage.services.requests import Narrowing, RequestsPage, ShownRequest, narrowings
 from usage.services.requests import find as find_request
 from usage.services.requests import page as requests_page
@@ -71,6 +72,7 @@ __all__ = [
     "Difference",
     "Narrowing",
     "NoAlertError",
+    "NoClickHouseError",
     "NoExportError",
     "RequestCount",
     "RequestRecord",
@@ -111,6 +113,7 @@ __all__ = [
     "parts_of",
     "record",
     "recorded",
+    "refill_clickhouse",
     "requests_between",
     "requests_figure",
     "requests_page",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from usage import stores
 from usage.models import UsageEvent, UsageSeries
 from usage.rules import Answer, Dimension, Question, Sums
+from usage.services.refilling import required_clickhouse
 from usage.stores import Store
 
 UTC_ZONE: Final = ZoneInfo("UTC")
@@ -53,11 +54,9 @@ def store_differences(*, now: datetime) -> Iterator[Difference]:
     """Find what ClickHouse sums differently from PostgreSQL: by month, then by day, in UTC.
 
     Where the sums are the same, those of each key, model, cluster and address are compared, too.
-    Raises StoreUnavailableError. There is nothing to find without a ClickHouse.
+    Raises NoClickHouseError and StoreUnavailableError.
     """
-    other = stores.in_clickhouse()
-    if other is None:
-        return
+    other = required_clickhouse()
     of_series = UsageSeries.across_teams.values_list("team_id", flat=True)
     of_events = UsageEvent.across_teams.values_list("team_id", flat=True)
     for team_id in sorted({*of_series.distinct(), *of_events.distinct()}):

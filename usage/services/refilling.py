@@ -13,17 +13,28 @@ if TYPE_CHECKING:
     from usage.stores.clickhouse import ClickHouseStore
 
 
+class NoClickHouseError(Exception):
+    """Something is wanted of ClickHouse, and none is set."""
+
+
+def required_clickhouse() -> "ClickHouseStore":
+    """Return the store in ClickHouse, or raise NoClickHouseError."""
+    store = stores.in_clickhouse()
+    if store is None:
+        raise NoClickHouseError("USAGE_STORE names no ClickHouse. See docs/scaling.md.")
+    return store
+
+
 def refill_clickhouse(*, now: datetime) -> None:
     """Make its tables anew and feed them everything; PostgreSQL's sums tell what events do not.
 
     Until it is done, pages read from PostgreSQL's events what ClickHouse has not got. Raises
-    StoreUnavailableError, and SomeFailedError as `feed` does; begin again then.
+    NoClickHouseError, StoreUnavailableError, and SomeFailedError as `feed` does; begin again then.
     """
-    store = stores.in_clickhouse()
-    if store:
-        while not _emptied(store):
-            pass
-        feed(now=now)
+    store = required_clickhouse()
+    while not _emptied(store):
+        pass
+    feed(now=now)
 
 
 @transaction.atomic

@@ -12,6 +12,9 @@ from usage.stores import Store
 from usage.stores.clickhouse import ClickHouseStore
 from usage.stores.postgres import PostgresStore
 
+# Where nobody listens.
+AWAY = {"host": "127.0.0.1", "port": 1, "database": "usage", "secure": False, "cluster": ""}
+
 _serial = count(1)
 
 

@@ -14,6 +14,7 @@ from accounts.models import Team
 from accounts.one_by_one import SomeFailedError
 from tests.factories import make_team
 from tests.usage.requests import make_record
+from tests.usage.stores.conftest import AWAY
 from usage import services as usage
 from usage import stores
 from usage.models import UsageEvent, UsageFeed
@@ -27,8 +28,6 @@ from usage.stores.postgres import PostgresStore
 pytestmark = pytest.mark.django_db
 
 MIDNIGHT = datetime(2026, 3, 27, tzinfo=UTC)
-# Where nobody listens.
-AWAY = {"host": "127.0.0.1", "port": 1, "database": "usage", "secure": False, "cluster": ""}
 DAYS = tuple(MIDNIGHT + timedelta(days=number) for number in range(3))
 
 

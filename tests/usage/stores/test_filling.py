@@ -5,13 +5,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from accounts.models import Team
 from tests.factories import make_team
 from tests.usage.requests import make_record
+from tests.usage.stores.conftest import AWAY
 from usage import services as usage
 from usage import stores
-from usage.models import UsageEvent
+from usage.models import UsageEvent, UsageFeed
 from usage.rules import Dimension, Question
 from usage.services.comparing import store_differences
 from usage.services.refilling import refill_clickhouse
@@ -120,3 +123,39 @@ def test_to_fill_clickhouse_anew_mends_it_also_where_events_are_gone(ch: Client)
         group=Dimension.IP,
     )
     assert ClickHouseStore().query(question) == PostgresStore().query(question)
+
+
+def test_the_commands_fill_clickhouse_name_each_difference_and_end_with_an_error(
+    ch: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    team = make_team()
+    make_spring(team)
+    call_command("usage_backfill", "clickhouse")
+    call_command("usage_verify")
+    assert capsys.readouterr().out.endswith("No difference\n")
+
+    ch.command("TRUNCATE TABLE usage_events")
+    with pytest.raises(SystemExit) as end:
+        call_command("usage_verify")
+    assert end.value.code == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 50
+    assert printed.err == "50 differences\n"
+
+
+@pytest.mark.parametrize("command", [["usage_backfill", "clickhouse"], ["usage_verify"]])
+def test_without_a_clickhouse_the_commands_say_what_is_missing(command: list[str]) -> None:
+    with pytest.raises(CommandError, match="USAGE_STORE names no ClickHouse"):
+        call_command(*command)
+
+
+@pytest.mark.parametrize("command", [["usage_backfill", "clickhouse"], ["usage_verify"]])
+def test_while_clickhouse_is_away_the_commands_say_why_they_cannot_go_on(
+    settings: Settings, command: list[str]
+) -> None:
+    settings.CLICKHOUSE = AWAY
+    make_spring(make_team())
+    UsageFeed.objects.create(store="clickhouse", fed_seq=1)
+
+    with pytest.raises(CommandError, match=r"ClickHouse does not answer: .*refused"):
+        call_command(*command)

@@ -35,8 +35,7 @@ class ClickHouseStore:
 
     def record(self, events: Sequence[UsageEvent]) -> None:
         with clickhouse(patience=WRITE_SECONDS) as ch:
-            for statement in ch.tables.create():
-                ch.run(statement)
+            ch.prepare()
             ch.insert(EVENTS, [_row(event) for event in events], EVENT_TYPES)
             blocks.sum_finished(ch, stores.fed_seq(self))
 
@@ -63,8 +62,7 @@ class ClickHouseStore:
     def rewrite_addresses(self, team_id: UUID) -> None:
         """Do what `forget_addresses` leaves to a job. The caller holds the feed's lock."""
         with clickhouse(patience=WRITE_SECONDS) as ch:
-            for statement in ch.tables.create():
-                ch.run(statement)
+            ch.prepare()
             ch.run(
                 f"ALTER TABLE {ch.tables.local(EVENTS)} UPDATE ip = {{ip:String}}"
                 " WHERE team_id = {team:UUID} AND ip != {ip:String}",

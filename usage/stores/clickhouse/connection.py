@@ -37,6 +37,20 @@ class ClickHouse:
     def __init__(self, client: Client, tables: Tables) -> None:
         self._client = client
         self.tables = tables
+        self._is_prepared = False
+
+    def prepare(self) -> None:
+        """Make the tables if they are not there, for which all servers of a cluster are needed."""
+        if not self._is_prepared:
+            ((present,),) = self.read(
+                "SELECT count() FROM system.tables"
+                " WHERE database = currentDatabase() AND name IN {names:Array(String)}",
+                {"names": self.tables.names()},
+            )
+            if present < len(self.tables.names()):
+                for statement in self.tables.create():
+                    self.run(statement)
+            self._is_prepared = True
 
     def read(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         rows = self._client.query(

@@ -85,6 +85,10 @@ class Tables:
         """Name the table that has the rows, and where: the other one is a view of all shards."""
         return f"{table}_local{self._everywhere}" if self.cluster else table
 
+    def names(self) -> list[str]:
+        """Name the tables that statements are about."""
+        return list(_TABLES)
+
     def create(self) -> Iterator[str]:
         for name, table in _TABLES.items():
             columns = ", ".join(f"{column} {type_}" for column, type_ in table.columns.items())
