@@ -66,7 +66,7 @@ def _costs(
 ) -> Mapping[tuple[int, str], int]:
     group = Dimension(watched) if watched else None
     values = frozenset(alert.value for alert in found)
-    answer = stores.current().query(
+    answer = stores.at_hand().query(
         Question(
             team_id=team.pk,
             starts=tuple(spans),
