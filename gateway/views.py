@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.contrib import messages
-from django.core import signing
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import polls
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing import services as billing
@@ -23,7 +23,7 @@ from gateway.rates import Limits
 
 # How long an opened page keeps its numbers up to date by itself.
 KEPT_UP_FOR: Final = timedelta(minutes=10)
-_SALT: Final = "gateway.views.rate_limits_use"
+_POLLED: Final = "gateway.views.rate_limits_use"
 # The heads of the columns with prices, in the order of `Listing.prices`.
 PRICED: Final = {
     BillingItem.PROMPT_TEXT: "Prompt",
@@ -32,8 +32,6 @@ PRICED: Final = {
     BillingItem.COMPLETION: "Completion",
     BillingItem.REASONING: "Reasoning",
 }
-# htmx asks no more after this status.
-STOP_POLLING: Final = 286
 
 
 # --- The price list ---------------------------------------------------------------------------
@@ -88,9 +86,9 @@ def rate_limits_use(request: TeamRequest) -> HttpResponse:
     if not request.htmx:
         return redirect("gateway:rate_limits", request.team.pk)
     ticket, now = request.GET.get("ticket", ""), timezone.now()
-    if not _is_open(request, ticket):
+    if not polls.is_open(request, _POLLED, kept_up_for=KEPT_UP_FOR):
         answer = render(request, "gateway/rate_limits.html#stopped")
-        answer.status_code = STOP_POLLING
+        answer.status_code = polls.STOP_POLLING
         answer["HX-Retarget"], answer["HX-Reswap"] = "#as-of", "beforeend"
         return answer
     standing = billing.tier(request.team)
@@ -137,7 +135,7 @@ def _rate_limits_page(request: TeamRequest, *, form: IncreaseForm | None = None)
     context |= {
         "sees_money": Permission.BILLING_READ in permissions,
         "may_buy": Permission.BILLING_WRITE in permissions,
-        "ticket": signing.dumps(_who(request), salt=_SALT),
+        "ticket": polls.ticket(request, _POLLED),
     }
     if Permission.TEAM_WRITE in permissions:
         names = [row.listing.model.name for row in context["rows"]]
@@ -155,16 +153,3 @@ def _use(request: TeamRequest, standing: billing.TierStanding, now: datetime) ->
         for item in listed
     ]
     return {"rows": rows, "standing": standing, "now": now}
-
-
-def _who(request: TeamRequest) -> list[str]:
-    return [str(request.team.pk), str(request.user.pk)]
-
-
-def _is_open(request: TeamRequest, ticket: str) -> bool:
-    """Say whether this person opened the page lately: the audit log tells of that, not of this."""
-    try:
-        who = signing.loads(ticket, salt=_SALT, max_age=KEPT_UP_FOR)
-    except signing.BadSignature:
-        return False
-    return bool(who == _who(request))

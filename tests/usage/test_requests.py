@@ -204,8 +204,8 @@ def test_a_row_and_its_sheet_say_everything_about_a_request(
 
     words = text(client.get(page(team), days))
     assert (
-        "1 Mar 2026, 12:00:00 Failed 502 bot atlas-8b fra-1 203.0.113.7 "
-        "1,000 100 $0.00025 120 ms 2,345 ms" in words
+        "1 Mar 2026, 12:00:00 502 bot atlas-8b fra-1 203.0.113.7 "
+        "1,000 100 $0.00025 0.12 s 2.35 s" in words
     )
     assert "1 request, newest first" in words
 
@@ -213,7 +213,7 @@ def test_a_row_and_its_sheet_say_everything_about_a_request(
     assert f"Request ID {request_id}" in words
     assert "12:00:00.000000 UTC" in words
     assert "API key bot Made by Alice Model atlas-8b Cluster fra-1" in words
-    assert "Answer Streamed First token after 120 ms Took 2,345 ms in all" in words
+    assert "Answer Streamed First token after 0.120 s Took 2.345 s in all" in words
     assert "Prompt 1,000 $0.0002 Completion 100 $0.00005 Total 1,100 $0.00025" in words
 
 

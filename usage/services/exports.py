@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from allauth.account.adapter import get_adapter
 from django.db import transaction
@@ -24,6 +25,7 @@ from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 from audit import services as audit
 from usage.models import UsageEvent, UsageExport, UsageExportPart
+from usage.rules import Range
 from usage.rules.filters import Filters
 from usage.rules.requests import Search, Status
 from usage.services import files
@@ -53,7 +55,7 @@ class ShownExport:
     """A file with the words that a page needs."""
 
     export: UsageExport
-    search: Search
+    range: Range  # In the reader's time zone.
     narrowed: str
 
 
@@ -259,18 +261,21 @@ def go_on(export_id: UUID) -> None:
 # --- Reading ----------------------------------------------------------------------------------
 
 
-def exports(team: Team, *, now: datetime) -> list[ShownExport]:
+def exports(team: Team, *, zone: ZoneInfo, now: datetime) -> list[ShownExport]:
     """List the team's files, newest first."""
     rows = UsageExport.of(team).filter(asked_at__gt=now - KEPT_FOR).select_related("asked_by")
     may_read = {membership.user_id for membership in readers(team)}
     newest = rows.filter(asked_by__in=may_read).order_by("-asked_at", "-pk")[:SHOWN]
-    return [shown_export(team, export) for export in newest]
+    return [shown_export(team, export, zone=zone) for export in newest]
 
 
-def shown_export(team: Team, export: UsageExport) -> ShownExport:
+def shown_export(team: Team, export: UsageExport, *, zone: ZoneInfo) -> ShownExport:
     search = Search.from_json(export.query)
     words = [one.words for one in narrowings(team, search.filters)]
-    return ShownExport(export, search, ", ".join([*words, *filter(None, [search.status])]))
+    if search.status:
+        words.append(f"{search.status.capitalize()} ones only")
+    asked_for = Range(begin=search.begin, end=search.end, zone=zone)
+    return ShownExport(export, asked_for, ", ".join(words))
 
 
 def find_export(team: Team, export_id: UUID, *, now: datetime) -> UsageExport:

@@ -55,8 +55,13 @@ class ShownRequest:
         return self.event.status >= FAILURE_STATUS
 
     @property
-    def began_at(self) -> datetime:
-        return self.event.at - timedelta(milliseconds=self.event.latency_ms)
+    def first_token_s(self) -> float | None:
+        ms = self.event.first_token_ms
+        return None if ms is None else ms / 1000
+
+    @property
+    def total_s(self) -> float:
+        return self.event.latency_ms / 1000
 
     @property
     def quantities(self) -> list[int]:

@@ -37,7 +37,7 @@ def exports(request: TeamRequest) -> HttpResponse:
     if request.method == "POST":
         return _ask(request)
     context: dict[str, Any] = {
-        "exports": usage.exports(request.team, now=now),
+        "exports": usage.exports(request.team, zone=request.user.zone, now=now),
         "ticket": polls.ticket(request, _POLLED),
         "kept_days": usage.EXPORTS_KEPT_FOR.days,
     }
@@ -80,7 +80,7 @@ def export(request: TeamRequest, export_id: UUID) -> HttpResponse:
         return redirect("usage:exports", request.team.pk)
     is_open = polls.is_open(request, _POLLED, kept_up_for=KEPT_UP_FOR)
     context = {
-        "shown": usage.shown_export(request.team, shown),
+        "shown": usage.shown_export(request.team, shown, zone=request.user.zone),
         "ticket": request.GET.get("ticket", ""),
         "is_stopped": not is_open,
     }

@@ -125,7 +125,7 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
             newer=beside("newer", found[0]) if page.has_newer and found else "",
             older=beside("older", found[-1]) if page.has_older else "",
         ),
-        "columns": [rules.label_of(rules.ITEMS[place]) for place in used],
+        "columns": [rules.label_of(rules.ITEMS[place]).partition(" prompt")[0] for place in used],
         "asked": query,
         "range_label": form.range.label,
         "chips": _chips(request, form, address),
