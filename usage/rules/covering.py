@@ -49,8 +49,10 @@ class Grain:
     def next_start(self, moment: datetime) -> datetime:
         """Say when the first span begins that has nothing before this moment in it."""
         start = self.start_of(moment)
-        if start == moment:
-            return start
+        return start if start == moment else self.after(start)
+
+    def after(self, start: datetime) -> datetime:
+        """Say when the span after the one that starts here begins."""
         if self.size in {Size.QUARTER, Size.HOUR}:
             return start + (QUARTER if self.size is Size.QUARTER else HOUR)
         if self.size is Size.MONTH:

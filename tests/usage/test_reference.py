@@ -1,0 +1,193 @@
+"""Any question against a plain Python sum over the requests themselves."""
+
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import Team
+from tests.factories import NOON, make_member, make_team
+from tests.usage.requests import make_record
+from usage import rules
+from usage import services as usage
+from usage import stores
+from usage.rules import ITEMS, Dimension, Filter, Question, Sums
+from usage.services import RequestRecord
+
+pytestmark = pytest.mark.django_db
+
+# Half-hours, three quarters of them, summer time of half an hour, and at midnight.
+ZONES = [
+    "UTC",
+    "America/St_Johns",
+    "Asia/Kathmandu",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Pacific/Apia",
+]
+# Days on which those change their clocks, ends of months and years, and a leap day.
+DAYS = [
+    date(2026, 3, 8),
+    date(2026, 3, 29),
+    date(2026, 4, 5),
+    date(2026, 4, 24),
+    date(2026, 10, 4),
+    date(2026, 10, 25),
+    date(2026, 10, 30),
+    date(2026, 11, 1),
+    date(2024, 2, 29),
+    date(2025, 12, 31),
+    date(2011, 12, 30),
+]
+VALUES = {
+    Dimension.API_KEY: [str(UUID(int=number)) for number in (1, 2, 3)],
+    Dimension.MODEL: ["atlas-8b", "atlas-70b"],
+    Dimension.CLUSTER: ["", "fra-1"],
+    Dimension.IP: ["203.0.113.7", "2001:db8::7", "0.0.0.0"],  # noqa: S104
+}
+FIELDS = {
+    Dimension.API_KEY: "key_id",
+    Dimension.MODEL: "model",
+    Dimension.CLUSTER: "cluster",
+    Dimension.IP: "ip",
+}
+
+requests = st.fixed_dictionaries(
+    {
+        "at": st.builds(
+            lambda day, seconds: datetime(day.year, day.month, day.day, tzinfo=UTC)
+            + timedelta(seconds=seconds),
+            st.sampled_from(DAYS),
+            # More often about where a quarter-hour begins.
+            st.integers(-300, 300).map(lambda n: n * 900) | st.integers(-40 * 86_400, 40 * 86_400),
+        ),
+        "items": st.dictionaries(
+            st.sampled_from(ITEMS),
+            st.tuples(st.integers(0, 10**9), st.integers(0, 10**15)),
+            max_size=3,
+        ).map(lambda used: tuple((item, *numbers) for item, numbers in used.items())),
+        "status": st.sampled_from([200, 200, 499, 500]),
+        "key_id": st.sampled_from([UUID(text) for text in VALUES[Dimension.API_KEY]]),
+        "model": st.sampled_from(VALUES[Dimension.MODEL]),
+        "cluster": st.sampled_from(VALUES[Dimension.CLUSTER]),
+        "ip": st.sampled_from(VALUES[Dimension.IP]),
+    }
+)
+filters = st.sampled_from(list(Dimension)).flatmap(
+    lambda dimension: st.builds(
+        Filter,
+        st.just(dimension),
+        st.frozensets(st.sampled_from([*VALUES[dimension], "unheard of"]), max_size=2),
+        st.booleans(),
+    )
+)
+# How spans begin: a step, and where they are cut besides.
+steps = st.sampled_from(["quarter", "hour", "day", "week", "month", "whole"])
+
+
+def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, ...]:
+    """Begin spans as the page does, and end them with a day."""
+    last = first + timedelta(days=days)
+    if step == "whole":
+        chosen = [first, last]
+    elif step in {"quarter", "hour"}:
+        begin = rules.start_of_day(first, zone)
+        size = timedelta(minutes=15 if step == "quarter" else 60)
+        return tuple(begin + n * size for n in range(3, 3 + 4 * days))
+    else:
+        each = [first + timedelta(days=n) for n in range(days + 1)]
+        chosen = [
+            day
+            for day in each
+            if day in {first, last}
+            or step == "day"
+            or (step == "week" and day.weekday() == 0)
+            or (step == "month" and day.day == 1)
+        ]
+    return tuple(sorted({rules.start_of_day(day, zone) for day in chosen}))
+
+
+def value_of(record: RequestRecord, dimension: Dimension) -> str:
+    return str(getattr(record, FIELDS[dimension]))
+
+
+def reference(question: Question, records: list[RequestRecord]) -> dict[tuple[int, str], Sums]:
+    """Sum up in the plainest way."""
+    found: dict[tuple[int, str], Sums] = defaultdict(Sums)
+    for record in records:
+        for number, (start, end) in enumerate(pairwise(question.starts)):
+            if start <= record.at < end and all(
+                (value_of(record, wanted.dimension) in wanted.values) is not wanted.is_not
+                for wanted in question.filters
+            ):
+                fields = {"requests": 1, "failed": int(record.status >= 500)}
+                for item, quantity, ticks in record.items:
+                    fields |= {item: quantity, f"{item}_ticks": ticks}
+                group = value_of(record, question.group) if question.group else ""
+                sums = Sums(**fields, cost_ticks=record.cost_ticks)
+                found[number, group] = found[number, group].plus(sums)
+    return dict(found)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    described=st.lists(requests, max_size=20),
+    batches=st.integers(1, 3),
+    feeds=st.sets(st.integers(0, 3)),
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from(ZONES),
+            st.sampled_from(DAYS),
+            st.integers(-40, 1),
+            st.integers(1, 75),
+            steps,
+            st.none() | st.sampled_from(list(Dimension)),
+            st.lists(filters, max_size=3),
+        ),
+        min_size=6,
+        max_size=6,
+    ),
+)
+def test_any_question_is_answered_with_the_sum_of_its_requests(
+    described: list[dict[str, Any]],
+    batches: int,
+    feeds: set[int],
+    asked: list[tuple[str, date, int, int, str, Dimension | None, list[Filter]]],
+) -> None:
+    team = make_team_of_two_zones()
+    records = [make_record(team, **fields) for fields in described]
+    other = [make_record(make_team(), **fields) for fields in described[:3]]
+    for number in range(batches):
+        usage.record([*records[number::batches], *other[number::batches]])
+        if number in feeds:
+            usage.feed(now=NOON)
+    for zone_name, day, before, days, step, group, wanted in asked:
+        zone = ZoneInfo(zone_name)
+        starts = spans(zone, day + timedelta(days=before), days, step)
+        if len(starts) < 2:
+            continue  # A day that Samoa left out.
+        question = Question(
+            team_id=team.pk, starts=starts, zone=zone, group=group, filters=tuple(wanted)
+        )
+
+        assert stores.current().query(question) == reference(question, records)
+
+
+def make_team_of_two_zones() -> Team:
+    """Make a team whose sums of days are kept for a zone, besides UTC."""
+    team = make_team()
+    member = make_member(team)
+    member.timezone = "Asia/Kathmandu"
+    member.save()
+    return team

@@ -1,0 +1,107 @@
+"""A month's events in a table of their own: made ahead, and dropped when they are old."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from usage import stores
+
+MONTHS_AHEAD: Final = 3
+NET: Final = "usage_usageevent_default"
+# Who asks for the table waits behind this job while it waits for who asked before.
+LOCK_TIMEOUT: Final = "2s"
+# A request is written when it ends, with the id of when it began.
+LONGEST_REQUEST: Final = timedelta(days=1)
+
+
+def month_of(moment: datetime) -> datetime:
+    """Say when the moment's month of UTC began."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_after(month: datetime) -> datetime:
+    return month_of(month + timedelta(days=32))
+
+
+def make_partitions(*, first: datetime, last: datetime) -> None:
+    """Make a table for each month from that of `first` to that of `last` that has none.
+
+    Events that came before their month had its table are moved into it.
+    """
+    have = {month for month, _ in _partitions()}
+    month = month_of(first)
+    while month <= last:
+        if month not in have:
+            _make(month)
+        month = month_after(month)
+
+
+def make_partitions_ahead(*, now: datetime) -> None:
+    """Make the tables of the months to come, and those that were missed."""
+    make_partitions(first=now, last=month_of(now) + MONTHS_AHEAD * timedelta(days=31))
+
+
+def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
+    """Drop the tables of the months that ended `days` ago or before; none, if that is 0.
+
+    Returns the months. A month stays until every store has all of it. The sums stay.
+    """
+    if not days:
+        return []
+    dropped = []
+    for month, table in list(_partitions()):
+        if month_after(month) + LONGEST_REQUEST + timedelta(days=days) > now:
+            break
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            cursor.execute(f"SELECT coalesce(max(seq), 0) FROM {table}")  # noqa: S608 -- made below
+            (last_seq,) = cursor.fetchone()
+            if any(stores.fed_seq(store) < last_seq for store in stores.fed()):
+                break
+            cursor.execute(f"DROP TABLE {table}")
+            dropped.append(month)
+    return dropped
+
+
+def _partitions() -> Iterator[tuple[datetime, str]]:
+    """List the months that have a table, the oldest first, and what it is called."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE inhparent = 'usage_usageevent'::regclass ORDER BY relname"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+    for name in names:
+        if name != NET:
+            year, month = name.rsplit("_", 2)[1:]
+            yield datetime(int(year), int(month), 1, tzinfo=UTC), name
+
+
+def _first_id(moment: datetime) -> UUID:
+    """Say which UUIDv7 none of this moment or later is below."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+@transaction.atomic
+def _make(month: datetime) -> None:
+    table = f"usage_usageevent_{month:%Y_%m}"
+    bounds = {"first": _first_id(month), "end": _first_id(month_after(month))}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(
+            f"CREATE TABLE {table}"
+            " (LIKE usage_usageevent INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+        )
+        cursor.execute(
+            f"WITH moved AS (DELETE FROM {NET}"  # noqa: S608
+            f" WHERE id >= %(first)s AND id < %(end)s RETURNING *)"
+            f" INSERT INTO {table} SELECT * FROM moved",
+            bounds,
+        )
+        cursor.execute(
+            f"ALTER TABLE usage_usageevent ATTACH PARTITION {table}"
+            f" FOR VALUES FROM ('{bounds['first']}') TO ('{bounds['end']}')"
+        )
