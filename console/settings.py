@@ -192,6 +192,8 @@ DATABASES = {
 }
 # Where pages ask about usage: ClickHouse, or PostgreSQL if None. See docs/scaling.md.
 CLICKHOUSE = env.clickhouse("USAGE_STORE", default="postgres")
+# Days for which single requests are kept after the end of their month; 0 keeps them for good.
+USAGE_EVENT_DAYS = env.number("USAGE_EVENT_DAYS", default=0, most=36_500)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

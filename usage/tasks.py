@@ -3,6 +3,7 @@
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
@@ -18,6 +19,21 @@ STEPS_IN_A_ROW: Final = 20
 def feed_usage(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes the planned time
     """Add the newest requests to the sums of every store."""
     usage.feed(now=timezone.now())
+
+
+@app.periodic(cron="40 2 * * *")
+@app.task(queueing_lock="make_usage_partitions")
+def make_partitions(timestamp: int) -> None:  # noqa: ARG001
+    """Make room for the months to come, and drop those whose time is over."""
+    usage.make_partitions_ahead(now=timezone.now())
+    usage.drop_partitions(now=timezone.now(), days=settings.USAGE_EVENT_DAYS)
+
+
+@app.periodic(cron="50 * * * *")
+@app.task(queueing_lock="keep_usage_zones")
+def keep_zones(timestamp: int) -> None:  # noqa: ARG001
+    """Sum up days as the members of teams have them now."""
+    usage.keep_zones()
 
 
 # Until it is done: to forget was promised.

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from accounts.models import Team
 from tests.factories import NOON, make_member, make_team
 from tests.usage.requests import make_record
-from usage import rules
+from usage import rules, stores
 from usage import services as usage
-from usage import stores
 from usage.rules import ITEMS, Dimension, Filter, Question, Sums
 from usage.services import RequestRecord
 
@@ -62,8 +61,9 @@ FIELDS = {
 requests = st.fixed_dictionaries(
     {
         "at": st.builds(
-            lambda day, seconds: datetime(day.year, day.month, day.day, tzinfo=UTC)
-            + timedelta(seconds=seconds),
+            lambda day, seconds: (
+                datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=seconds)
+            ),
             st.sampled_from(DAYS),
             # More often about where a quarter-hour begins.
             st.integers(-300, 300).map(lambda n: n * 900) | st.integers(-40 * 86_400, 40 * 86_400),
@@ -137,7 +137,7 @@ def reference(question: Question, records: list[RequestRecord]) -> dict[tuple[in
 
 
 @settings(
-    max_examples=100,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -16,6 +16,7 @@ from usage.services.alerts import (
     delete_alerts,
     edit_alert,
 )
+from usage.services.backfill import EventsGoneError, keep_zones, rebuild, rebuild_coarser
 from usage.services.comparing import Difference, store_differences
 from usage.services.exports import KEPT_FOR as EXPORTS_KEPT_FOR
 from usage.services.exports import (
@@ -40,6 +41,7 @@ from usage.services.exports import advance as advance_export
 from usage.services.exports import go_on as go_on_with_export
 from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
+from usage.services.partitions import drop_partitions, make_partitions, make_partitions_ahead
 from usage.services.record import (
     RequestRecord,
     UnexplainedCostError,
@@ -70,6 +72,7 @@ __all__ = [
     "AlertTermsError",
     "DayTotal",
     "Difference",
+    "EventsGoneError",
     "Narrowing",
     "NoAlertError",
     "NoClickHouseError",
@@ -97,6 +100,7 @@ __all__ = [
     "delete_alert",
     "delete_alerts",
     "delete_exports",
+    "drop_partitions",
     "edit_alert",
     "exports",
     "exports_of",
@@ -109,8 +113,13 @@ __all__ = [
     "forget_addresses_in_clickhouse",
     "go_on_with_export",
     "has_any",
+    "keep_zones",
+    "make_partitions",
+    "make_partitions_ahead",
     "narrowings",
     "parts_of",
+    "rebuild",
+    "rebuild_coarser",
     "record",
     "recorded",
     "refill_clickhouse",

@@ -13,7 +13,7 @@ from usage.stores.postgres import PostgresStore, building, zones
 
 
 class EventsGoneError(Exception):
-    """The sums know of requests whose events are no longer kept, so they cannot be built of them."""
+    """Some events that are in the sums are no longer kept, so the sums cannot be built of them."""
 
 
 def rebuild(*, now: datetime) -> None:
@@ -63,4 +63,3 @@ def keep_zones() -> None:
             for name in set(wanted) - kept.keys():
                 zone = UsageZone.across_teams.create(team_id=team_id, name=name)
                 building.build_days(team_id, zone.pk, name)
-

@@ -29,8 +29,13 @@ def feed(*, now: datetime) -> None:
     with one_by_one(logger) as each:
         for store in stores.fed():
             with each("Usage's store %s could not be fed", store.name):
-                while _feed_chunk(store, upto, now):
-                    pass
+                feed_store(store, upto, now=now)
+
+
+def feed_store(store: Store, upto: int, *, now: datetime) -> None:
+    """Feed one store up to a `seq` that is decided. Raises what the store raises."""
+    while _feed_chunk(store, upto, now):
+        pass
 
 
 def decided_seq() -> int:

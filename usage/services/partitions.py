@@ -92,8 +92,7 @@ def _make(month: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(
-            f"CREATE TABLE {table}"
-            " (LIKE usage_usageevent INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+            f"CREATE TABLE {table} (LIKE usage_usageevent INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
         )
         cursor.execute(
             f"WITH moved AS (DELETE FROM {NET}"  # noqa: S608

@@ -51,7 +51,7 @@ PARENTS: Final = {
     0: CLUSTER,
 }
 
-COMBINATIONS: Final = f"""
+COMBINATIONS: Final = """
     CREATE TEMPORARY TABLE usage_combination ON COMMIT DROP AS
     SELECT event.team_id, event.api_key_id, event.model, event.cluster, event.ip,
         max(event.at) AS last_used_at
@@ -197,7 +197,7 @@ def requests() -> int:
 def build_coarser(team_id: UUID) -> None:
     """Make the team's hours, days and months, of which there are none, of its quarter-hours."""
     zones.begin({team_id})
-    _build_hours(team_id)
+    _coarsen_all(team_id, HOURS)
     for zone_id, name in UsageZone.across_teams.filter(team_id=team_id).values_list("id", "name"):
         build_days(team_id, zone_id, name)
 
@@ -205,34 +205,33 @@ def build_coarser(team_id: UUID) -> None:
 def build_days(team_id: UUID, zone_id: int, name: str) -> None:
     """Make the team's days and months of a zone, of which there are none."""
     months, days = zones.days_and_months(zone_id, name)
-    spans = _spans(team_id, days)
-    for slice_ in _parents_first(SLICES[Size.DAY]):
-        parent = PARENTS.get(slice_)
-        if parent is None:
-            _coarsen(team_id, QUARTERS, FULL, days, slice_, spans)
-        else:
-            _coarsen(team_id, days, parent, days, slice_, spans)
+    _coarsen_all(team_id, days)
     spans = _spans(team_id, months)
     for slice_ in SLICES[Size.MONTH]:
         _coarsen(team_id, days, slice_, months, slice_, spans)
 
 
-def _build_hours(team_id: UUID) -> None:
-    spans = _spans(team_id, HOURS)
-    for slice_ in _parents_first(SLICES[Size.HOUR]):
-        parent = PARENTS.get(slice_)
-        if parent in SLICES[Size.HOUR]:
-            _coarsen(team_id, HOURS, parent or 0, HOURS, slice_, spans)
-        else:
-            _coarsen(team_id, QUARTERS, FULL, HOURS, slice_, spans)
+def _coarsen_all(team_id: UUID, grain: Grain) -> None:
+    """Make all slices of a grain, each of the smallest that has what it needs."""
+    spans, slices = _spans(team_id, grain), SLICES[grain.size]
+    made: list[int] = []
+    while len(made) < len(slices):
+        ready = [one for one in slices if one not in made and _parent(one, slices) in {None, *made}]
+        for slice_ in ready:
+            parent = _parent(slice_, slices)
+            if parent is None:
+                _coarsen(team_id, QUARTERS, FULL, grain, slice_, spans)
+            else:
+                _coarsen(team_id, grain, parent, grain, slice_, spans)
+        made += ready
+        with connection.cursor() as cursor:
+            # PostgreSQL would take what is new for a handful of rows, and join them one by one.
+            cursor.execute("ANALYZE usage_usagerollup")
 
 
-def _parents_first(slices: Sequence[int]) -> list[int]:
-    def ancestors(slice_: int) -> int:
-        parent = PARENTS.get(slice_)
-        return 0 if parent is None else 1 + ancestors(parent)
-
-    return sorted(slices, key=ancestors)
+def _parent(slice_: int, slices: Sequence[int]) -> int | None:
+    parent = PARENTS.get(slice_)
+    return parent if parent in slices else None
 
 
 def _coarsen(
@@ -268,4 +267,3 @@ def _starts(grain: Grain, first: datetime, last: datetime) -> Iterator[datetime]
     while start <= last:
         yield start
         start = grain.after(start)
-

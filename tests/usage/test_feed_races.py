@@ -1,0 +1,128 @@
+"""The feed among others: requests that commit late, feeds that die, two feeds at once."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from threading import Event
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import transaction
+
+from accounts.models import Team
+from tests.factories import NOON, make_team
+from tests.races import race
+from tests.servers import DEADLINE_SECONDS
+from tests.usage.requests import make_record
+from usage import services as usage
+from usage import stores
+from usage.models import UsageEvent, UsageFeed, UsageRollup
+from usage.rules import Question
+from usage.services.feeding import CHUNK, decided_seq, feed_store
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def summed(team: Team) -> int:
+    """Count the requests that the feed has brought into the sums."""
+    hours = UsageRollup.across_teams.filter(grain=1, series__slice=0, series__team=team)
+    return sum(hours.values_list("requests", flat=True))
+
+
+def answered(team: Team) -> int:
+    question = Question(
+        team_id=team.pk, starts=(NOON, NOON + timedelta(hours=1)), zone=ZoneInfo("UTC")
+    )
+    return sum(sums.requests for sums in stores.current().query(question).values())
+
+
+def test_a_request_that_commits_late_is_not_passed_over() -> None:
+    team = make_team()
+    is_numbered, may_commit = Event(), Event()
+
+    def record_late() -> None:
+        with transaction.atomic():
+            usage.record([make_record(team)])
+            is_numbered.set()
+            may_commit.wait(DEADLINE_SECONDS)
+
+    def record_soon_and_feed() -> None:
+        is_numbered.wait(DEADLINE_SECONDS)
+        usage.record([make_record(team)])
+        try:
+            # It gives up, as it cannot know what becomes of the number below its own.
+            usage.feed(now=NOON)
+        finally:
+            assert answered(team) == 1
+            may_commit.set()
+
+    late, soon = race(record_late, record_soon_and_feed)
+
+    assert late is None
+    assert "lock timeout" in str(soon)
+    assert not UsageFeed.objects.exists()
+    usage.feed(now=NOON)
+    assert summed(team) == answered(team) == 2
+
+
+def test_two_feeds_at_once_count_nothing_twice() -> None:
+    team = make_team()
+    usage.record([make_record(team) for _ in range(50)])
+
+    def record_and_feed() -> None:
+        for _ in range(5):
+            usage.record([make_record(team)])
+            usage.feed(now=NOON)
+
+    results = race(*[record_and_feed] * 4)
+
+    assert results == [None] * 4
+    assert summed(team) == answered(team) == 70
+
+
+def test_a_question_in_the_midst_of_feeding_counts_every_request_once() -> None:
+    team = make_team()
+    usage.record([make_record(team) for _ in range(20)])
+    counts = []
+
+    def feed() -> None:
+        for _ in range(10):
+            usage.record([make_record(make_team())])
+            usage.feed(now=NOON)
+
+    def ask() -> None:
+        counts.extend(answered(team) for _ in range(40))
+
+    assert race(feed, ask) == [None, None]
+    assert set(counts) == {20}
+
+
+class DyingStore:
+    """A store that has the events, and dies before that is committed."""
+
+    name = "dying"
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.deaths = 2
+
+    def record(self, events: Sequence[UsageEvent]) -> None:
+        self.seen += [event.seq for event in events]
+        if len(self.seen) > CHUNK and self.deaths:
+            self.deaths -= 1
+            raise ConnectionResetError
+
+
+def test_a_feed_that_dies_between_two_chunks_goes_on_where_it_stopped() -> None:
+    team = make_team()
+    usage.record([make_record(team) for _ in range(CHUNK + 7)])
+    store = DyingStore()
+    upto = decided_seq()
+
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            feed_store(store, upto, now=NOON)  # type: ignore[arg-type]
+    feed_store(store, upto, now=NOON)  # type: ignore[arg-type]
+
+    seqs = list(UsageEvent.of(team).order_by("seq").values_list("seq", flat=True))
+    assert store.seen == [*seqs, *seqs[CHUNK:], *seqs[CHUNK:]]
+    assert UsageFeed.objects.get(store="dying").fed_seq == seqs[-1]
