@@ -82,7 +82,7 @@ def test_two_feeds_at_once_count_nothing_twice() -> None:
 def test_a_question_in_the_midst_of_feeding_counts_every_request_once() -> None:
     team = make_team()
     usage.record([make_record(team) for _ in range(20)])
-    counts = []
+    counts: list[int] = []
 
     def feed() -> None:
         for _ in range(10):

@@ -72,10 +72,10 @@ def test_old_months_are_dropped_and_their_sums_stay() -> None:
     usage.make_partitions(first=MAY, last=JUNE)
     _, june = record_at(team, MAY, JUNE)
     usage.feed(now=NOON)
-    drop = {"now": JUNE + timedelta(days=31), "days": 30}
+    now = JUNE + timedelta(days=31)
 
-    first = usage.drop_partitions(**drop)
-    again = usage.drop_partitions(**drop)
+    first = usage.drop_partitions(now=now, days=30)
+    again = usage.drop_partitions(now=now, days=30)
 
     assert datetime(2035, 5, 1, tzinfo=UTC) in first
     assert again == []

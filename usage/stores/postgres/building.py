@@ -206,23 +206,23 @@ def build_days(team_id: UUID, zone_id: int, name: str) -> None:
     """Make the team's days and months of a zone, of which there are none."""
     months, days = zones.days_and_months(zone_id, name)
     _coarsen_all(team_id, days)
-    spans = _spans(team_id, months)
+    starts = spans(team_id, months)
     for slice_ in SLICES[Size.MONTH]:
-        _coarsen(team_id, days, slice_, months, slice_, spans)
+        _coarsen(team_id, days, slice_, months, slice_, starts)
 
 
 def _coarsen_all(team_id: UUID, grain: Grain) -> None:
     """Make all slices of a grain, each of the smallest that has what it needs."""
-    spans, slices = _spans(team_id, grain), SLICES[grain.size]
+    starts, slices = spans(team_id, grain), SLICES[grain.size]
     made: list[int] = []
     while len(made) < len(slices):
         ready = [one for one in slices if one not in made and _parent(one, slices) in {None, *made}]
         for slice_ in ready:
             parent = _parent(slice_, slices)
             if parent is None:
-                _coarsen(team_id, QUARTERS, FULL, grain, slice_, spans)
+                _coarsen(team_id, QUARTERS, FULL, grain, slice_, starts)
             else:
-                _coarsen(team_id, grain, parent, grain, slice_, spans)
+                _coarsen(team_id, grain, parent, grain, slice_, starts)
         made += ready
         with connection.cursor() as cursor:
             # PostgreSQL would take what is new for a handful of rows, and join them one by one.
@@ -235,9 +235,9 @@ def _parent(slice_: int, slices: Sequence[int]) -> int | None:
 
 
 def _coarsen(
-    team_id: UUID, source: Grain, parent: int, grain: Grain, slice_: int, spans: Sequence[datetime]
+    team_id: UUID, source: Grain, parent: int, grain: Grain, slice_: int, starts: Sequence[datetime]
 ) -> None:
-    if not spans:
+    if not starts:
         return
     with connection.cursor() as cursor:
         cursor.execute(MEMORY)
@@ -249,12 +249,12 @@ def _coarsen(
                 "parent": parent,
                 "grain": grain.number,
                 "slice": slice_,
-                "starts": list(spans),
+                "starts": list(starts),
             },
         )
 
 
-def _spans(team_id: UUID, grain: Grain) -> list[datetime]:
+def spans(team_id: UUID, grain: Grain) -> list[datetime]:
     """List the starts of the spans in which the team has requests."""
     with connection.cursor() as cursor:
         cursor.execute(RANGE, {"team_id": team_id, "slice": FULL, "grain": QUARTERS.number})
