@@ -11,7 +11,7 @@ SETTINGS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
+    "wal_compression": "off",
     "random_page_cost": "1.1",
     # A container's /dev/shm is too small for the workers that build a vector index together.
     "min_dynamic_shared_memory": "256MB",
