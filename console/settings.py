@@ -185,8 +185,9 @@ DATABASES = {
         "OPTIONS": {
             # Where an address carries its host and port as a query, they are in here.
             **_database.get("OPTIONS", {}),
-            # A page runs in a thread of its own, so connections are lent rather than kept.
-            "pool": {"min_size": 1, "max_size": 16, "timeout": 10},
+            # A page runs in a thread of its own, so connections are lent rather than kept. Nobody
+            # waits longer for one than the gateway is to wait for the database.
+            "pool": {"min_size": 1, "max_size": 16, "timeout": min(10, DATABASE_PATIENCE)},
         },
     },
 }

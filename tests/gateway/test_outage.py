@@ -33,12 +33,8 @@ def console(
     with django_db_blocker.unblock(), working_on(database.url):
         World("", upstream).furnish()
     folder = tmp_path_factory.mktemp("outage")
-    environment = {
-        "UPSTREAM_KEY_FOR_TESTS": UPSTREAM_KEY,
-        "DATABASE_PATIENCE": "1",
-        "HOLD_SECONDS": "30",  # What could not be told is told again in a third of that.
-    }
-    with Console(folder, database, **environment) as running:
+    key = {"UPSTREAM_KEY_FOR_TESTS": UPSTREAM_KEY}
+    with Console(folder, database, DATABASE_PATIENCE="1", **key) as running:
         yield running
 
 
