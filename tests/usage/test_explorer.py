@@ -123,7 +123,7 @@ def test_what_a_call_cost_is_on_the_page_at_once(client: Client, team: Team) -> 
         "$4.20",
         "100.0%",
     ]
-    assert table(page)[-1] == ["7 periods", "1", "1,200", "0", "0", "0", "$4.20", "100.0%"]
+    assert table(page)[-1] == ["7 days", "1", "1,200", "0", "0", "0", "$4.20", "100.0%"]
     assert figure(page)["layout"]["xaxis"]["categoryarray"][-1] == "Sun, 1 Mar 2026, so far"
     assert figure(page)["data"][0]["y"] == [0, 0, 0, 0, 0, 0, 4.2]
 
@@ -354,7 +354,7 @@ def test_rows_that_nobody_reads_are_one_on_the_page_and_all_in_the_file(
     assert len(shown(page)) == 201
     assert shown(page)[-1] == "30 more, all of them in the files"
     assert table(page)[-2][1] == "30"
-    assert table(page)[-1][:2] == ["230 addresses", "230"]
+    assert table(page)[-1][:2] == ["230 IPs", "230"]
     assert len(read_csv(client, team, range="7d", group="ip")) == 230
 
 
@@ -584,7 +584,7 @@ def test_a_quiet_range_of_a_team_that_called_before_is_shown_as_noughts(
 
     page = show(client, team, range="7d")
 
-    assert table(page)[-1] == ["7 periods", "0", "0", "0", "0", "0", "$0.00", "0.0%"]
+    assert table(page)[-1] == ["7 days", "0", "0", "0", "0", "0", "$0.00", "0.0%"]
     assert cards(page)["Change"] == "\N{EN DASH}|nothing in 16 to 22 Feb 2026"
     assert "No usage yet" not in page
 

@@ -40,6 +40,11 @@ class Granularity(StrEnum):
         """What one bar is: "per day"."""
         return "15 minutes" if self is Granularity.QUARTER else str(self)
 
+    def counted(self, number: int) -> str:
+        """Say how many: "7 days"."""
+        word = "quarter-hour" if self is Granularity.QUARTER else str(self)
+        return f"{number:,} {word}{'' if number == 1 else 's'}"
+
     @property
     def finer(self) -> "Granularity | None":
         """What shows the inside of one bar: a month's days, not its weeks, which it cuts."""

@@ -67,9 +67,11 @@ class Group(StrEnum):
         """In the middle of a sentence."""
         return {"api_key": "API key", "ip": "request IP"}.get(self, self.label.lower())
 
-    @property
-    def plural(self) -> str:
-        return "addresses" if self is Group.IP else f"{self.noun.removeprefix('API ')}s"
+    def counted(self, number: int) -> str:
+        """Say how many: "12 keys"."""
+        word = self.noun.removeprefix("API ").removeprefix("request ")
+        plural = "IPs" if self is Group.IP else f"{word}s"
+        return f"{number:,} {word if number == 1 else plural}"
 
     @property
     def dimension(self) -> Dimension | None:

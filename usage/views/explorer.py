@@ -166,6 +166,7 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
         "lines": [_line(request, shown, line) for line in lines],
         "unlisted": len(shown.lines) - len(lines),
         "unlisted_cells": _cells(shown.columns, _rest(shown, lines)),
+        "counted": _counted(shown),
         "total_cells": _cells(shown.columns, shown.total),
         "by_group": wanted.address(table="", sort=""),
         "by_period": wanted.address(table=BY_PERIOD, sort=""),
@@ -200,6 +201,13 @@ def _heads(shown: Table) -> list[dict[str, Any]]:
             }
         )
     return heads
+
+
+def _counted(shown: Table) -> str:
+    wanted, number = shown.report.wanted, len(shown.lines)
+    if wanted.is_by_period or wanted.stacked_by is None:
+        return wanted.granularity.counted(number)
+    return wanted.stacked_by.counted(number)
 
 
 def _first_label(wanted: Wanted) -> str:
