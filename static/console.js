@@ -70,14 +70,26 @@ async function drawCharts() {
     data.forEach((trace, place) => {
       // All stand over the same places, which are sent once.
       trace.x ??= layout.xaxis.categoryarray;
-      if (trace.meta === "other") trace.marker = { ...trace.marker, color: other[scheme()] };
-      if (trace.meta === "total") trace.line = { color: ink, width: 1 };
+      // By its place among all, also when it is shown alone.
+      const color = trace.meta === "other" ? other[scheme()] : template.layout.colorway[place];
+      if (trace.type === "bar") trace.marker = { ...trace.marker, color };
+      if (trace.meta === "total") trace.line = { color: template.layout.xaxis.linecolor, width: 1, shape: "hvh" };
       if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
-      if (layout.meta?.unit === "usd") trace.hovertemplate = trace.y.map(usd);
+      if (layout.meta?.unit === "usd") trace.hovertemplate ??= trace.y.map(usd);
+      // What is not over yet is paler.
+      if (trace.type === "bar" && layout.meta?.running !== undefined) {
+        trace.marker = { ...trace.marker, opacity: trace.y.map((_, n) => (n === layout.meta.running ? 0.55 : 1)) };
+      }
       // Of many groups, only those that had something at that time are named there.
       if (trace.type === "bar" && data.length > 1) trace.y = trace.y.map((height) => height || null);
       if (only) trace.visible = place === Number(only.dataset.isolate);
     });
+    const { tickvals } = layout.xaxis ?? {};
+    // As many words under a narrow chart as find room.
+    if (tickvals && div.clientWidth < 60 * tickvals.length) {
+      const kept = (_, n) => n % 2 === 0;
+      Object.assign(layout.xaxis, { tickvals: tickvals.filter(kept), ticktext: layout.xaxis.ticktext.filter(kept) });
+    }
     await Plotly.react(div, data, { ...layout, template }, config);
     if (div.dataset.usage && !div.dataset.drills) {
       div.dataset.drills = "";

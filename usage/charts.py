@@ -60,14 +60,14 @@ def stacked(
     *,
     total: Sequence[int],
     before: tuple[str, Sequence[int]] | None,
-    marks: Mapping[int, str],
+    marks: Sequence[int],
     is_cost: bool,
     drill: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Stack a bar per period: series are their name, values and place; over them the total.
 
-    `before` is a line of another range, bar by bar. `marks` are words over bars, by the bars'
-    number. `drill` says where a click on a bar leads, and is for console.js, as is "unit".
+    `before` is a line of another range, bar by bar. `marks` are the numbers of bars to
+    point at. `drill` says where a click on a bar leads, and is for console.js, as is "unit".
     """
     # Plain, because Plotly takes 40 ms to look at a year of twelve series, and the browser has the
     # same look once more. Bars have no places of their own: they are the categories, in order.
@@ -91,7 +91,27 @@ def stacked(
     if not is_cost:
         for trace in traces:
             trace["hovertemplate"] = "%{y:,}"
-    return {"data": traces, "layout": _layout(periods, ticks, total, marks, drill, is_cost=is_cost)}
+    if marks:
+        traces.append(_marks(periods, total, marks, is_cost=is_cost))
+    return {"data": traces, "layout": _layout(periods, ticks, drill, is_cost=is_cost)}
+
+
+def _marks(
+    periods: Sequence[Period], total: Sequence[int], marks: Sequence[int], *, is_cost: bool
+) -> dict[str, Any]:
+    """Point at bars from above."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "name": "Unusual",
+        "x": [_named(periods[place]) for place in marks],
+        "y": _heights([total[place] for place in marks], is_cost=is_cost),
+        "text": "▼",
+        "textposition": "top center",
+        "cliponaxis": False,
+        # Plotly would show the nearest one over every bar; the page has the sentences.
+        "hoverinfo": "skip",
+    }
 
 
 def _line(name: str, values: Sequence[int], meta: str, *, is_cost: bool) -> dict[str, Any]:
@@ -117,8 +137,6 @@ def _usd(ticks: int) -> float:
 def _layout(
     periods: Sequence[Period],
     ticks: Sequence[tuple[int, str]],
-    total: Sequence[int],
-    marks: Mapping[int, str],
     drill: Mapping[str, Any] | None,
     *,
     is_cost: bool,
@@ -129,7 +147,9 @@ def _layout(
     meta: dict[str, Any] = {"unit": "usd" if is_cost else "count"}
     if drill:
         meta["drill"] = drill
-    layout = {
+    if periods[-1].is_running:
+        meta["running"] = len(periods) - 1
+    layout: dict[str, Any] = {
         "meta": meta,
         "xaxis": {
             "type": "category",
@@ -146,17 +166,9 @@ def _layout(
             "tickprefix": "$" if is_cost else "",
             "exponentformat": "none" if is_cost else "SI",
         },
-        "annotations": [
-            {
-                "x": place,
-                "y": _heights([total[place]], is_cost=is_cost)[0],
-                "yanchor": "bottom",
-                "text": word,
-                "showarrow": False,
-            }
-            for place, word in marks.items()
-        ],
     }
+    if len(periods) > BARS_WITH_LINES:
+        layout["bargap"] = 0
     plain: dict[str, Any] = go.Layout(layout).to_plotly_json()
     return plain
 

@@ -30,6 +30,8 @@ from usage import services as usage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_noon", "alice")]
 
+# A ClickHouse where nobody listens.
+AWAY = {"host": "127.0.0.1", "port": 1, "database": "usage", "secure": False, "cluster": ""}
 USAGE = {"HX-Request": "true", "HX-Target": "usage"}
 
 
@@ -450,6 +452,18 @@ def test_nothing_of_another_team_shows_through_an_address(client: Client, team: 
         assert client.get(address, {"field": "model"}).status_code == 404
 
 
+def test_a_key_s_own_page_leads_to_its_usage(client: Client, alice: User, team: Team) -> None:
+    key = create_key(team, alice, "web-production")
+    usage.record([make_record(team, key_id=key.pk), make_record(team)])
+
+    page = client.get(reverse("api_keys:key", args=[team.pk, key.pk])).content.decode()
+    (address,) = re.findall(r'href="([^"]*)">(?:(?!<a).)*View usage', page)
+    view = unescape(client.get(unescape(address)).content.decode())
+
+    assert cards(view)["Requests"].startswith("1|")
+    assert "API key is web-production" in view
+
+
 def test_a_list_of_values_is_searched_where_they_are(client: Client, team: Team) -> None:
     usage.record([make_record(team, ip=f"10.1.{n // 250}.{n % 250}") for n in range(300)])
     address = reverse("usage:values", args=[team.pk])
@@ -492,12 +506,11 @@ def test_a_day_far_from_its_like_is_marked_in_chart_and_table(client: Client, te
 
     page = show(client, team, range="7d")
 
-    assert [mark["text"] for mark in figure(page)["layout"]["annotations"]] == ["unusual"]
+    mark = figure(page)["data"][-1]
+    assert (mark["x"], mark["y"]) == (["Thu, 26 Feb 2026"], [90])
     assert shown(page)[3] == "Thu, 26 Feb 2026 Unusual"
     assert "about 18 times the usual $5.00 of Thursdays" in page
-    assert not figure(show(client, team, range="7d", dimension="requests"))["layout"].get(
-        "annotations"
-    )
+    assert len(figure(show(client, team, range="7d", dimension="requests"))["data"]) == 1
 
 
 def test_change_is_against_as_much_of_the_range_before(client: Client, team: Team) -> None:
@@ -565,6 +578,21 @@ def test_every_link_of_the_page_leads_to_a_view(client: Client, team: Team) -> N
         assert followed.status_code == 200
         assert b'role="alert"' not in followed.content, link
     assert '"query": "tz=Asia%2FTokyo&dimension=tokens&group=cluster"' in inside
+
+
+def test_a_store_that_cannot_be_reached_is_a_sentence(
+    client: Client, team: Team, settings: Any
+) -> None:
+    settings.CLICKHOUSE = AWAY
+    usage.record([make_record(team)])
+
+    page = client.get(usage_url(team))
+    file = client.get(reverse("usage:table_csv", args=[team.pk]))
+    listed = client.get(reverse("usage:values", args=[team.pk]), {"field": "model"})
+
+    assert (page.status_code, file.status_code, listed.status_code) == (503, 503, 503)
+    assert b"Usage cannot be read at the moment." in page.content
+    assert b"<form" in page.content
 
 
 def test_a_team_that_never_called_is_told_how_to_begin(client: Client, team: Team) -> None:

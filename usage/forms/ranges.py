@@ -27,7 +27,8 @@ class RangeForm(forms.Form):
     range: Range
 
     def __init__(self, data: Mapping[str, Any], *, zone: ZoneInfo, now: datetime) -> None:
-        super().__init__(data, auto_id="range-%s")
+        # One value of each name: `data` may be an address, which can have several.
+        super().__init__(dict(data.items()), auto_id="range-%s")
         self.zone, self._now = zone, now
         self.fields["tz"] = forms.CharField(label="Time zone", required=False)
         # Not in the class: "from" is a word of Python's.
@@ -56,10 +57,11 @@ class RangeForm(forms.Form):
         return self.zone.key
 
     def clean(self) -> None:
-        if self.preset:
-            # Whatever the address says of days besides; the fields are to show what the page does.
+        if self._name:
+            # Whatever the address says of days besides.
             for name in {"from", "to"} & set(self.errors):
                 del self.errors[name]
+        if self.preset:
             if not self.errors:
                 self.range = Range.of_preset(self.preset, self.zone, self._now)
                 self._show_range()
@@ -73,6 +75,7 @@ class RangeForm(forms.Form):
             self._read_range(self.cleaned_data["from"], self.cleaned_data["to"])
 
     def _show_range(self) -> None:
+        """Let the fields show what the page does."""
         self.data = {**self.data, "tz": self.zone.key}
         self.data |= {"from": self.range.first, "to": self.range.last}
 

@@ -232,7 +232,8 @@ def _of_items(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
     """Tell billing items apart, which are parts of every sum."""
     measure = wanted.measure
     total = rules.by_item(_sum(by_period), wanted.items)
-    largest = sorted(total, key=lambda item: (-measure.of(total[item]), rules.ITEMS.index(item)))
+    used = [item for item in total if rules.units(total[item])] or list(total)
+    largest = sorted(used, key=lambda item: (-measure.of(total[item]), rules.ITEMS.index(item)))
     groups = [
         GroupSums(value=item, name=Name(rules.label_of(item)), sums=total[item], place=place)
         for place, item in enumerate(largest, 1)
@@ -373,11 +374,11 @@ def figure(report: Report) -> dict[str, Any]:
     before = None
     if wanted.compares:
         before = (report.before.range.label, report.before.values)
-    marks = {
-        place: "unusual"
+    marks = [
+        place
         for place, period in enumerate(report.periods)
         if period.begin.date() in report.anomalies
-    }
+    ]
     drill = None
     if wanted.granularity.finer:
         kept = [pair for pair in wanted.pairs() if pair[0] not in INSIDE_OF_BAR]

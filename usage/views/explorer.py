@@ -178,7 +178,7 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
 
 def _chart_note(wanted: Wanted) -> str:
     stacked = f", stacked by {wanted.stacked_by.noun}" if wanted.stacked_by else ""
-    return f"{wanted.measure.unit}{stacked}"
+    return f"{wanted.measure.unit}{stacked}, times in {wanted.range.zone.key}"
 
 
 def _heads(shown: Table) -> list[dict[str, Any]]:
