@@ -75,7 +75,7 @@ async function drawCharts() {
       if (trace.type === "bar") trace.marker = { ...trace.marker, color };
       if (trace.meta === "total") trace.line = { color: template.layout.xaxis.linecolor, width: 1, shape: "hvh" };
       if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
-      if (layout.meta?.unit === "usd") trace.hovertemplate ??= trace.y.map(usd);
+      if (layout.meta?.unit === "usd" && trace.hoverinfo !== "skip") trace.hovertemplate = trace.y.map(usd);
       // What is not over yet is paler.
       if (trace.type === "bar" && layout.meta?.running !== undefined) {
         trace.marker = { ...trace.marker, opacity: trace.y.map((_, n) => (n === layout.meta.running ? 0.55 : 1)) };

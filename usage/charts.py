@@ -161,6 +161,8 @@ def _layout(
             "tickvals": [place for place, _ in ticks],
             "ticktext": [word for _, word in ticks],
             "tickangle": 0,
+            # In full, also where a shorter word stands under the bar.
+            "unifiedhovertitle": {"text": "%{x}"},
         },
         "yaxis": {
             "tickprefix": "$" if is_cost else "",
