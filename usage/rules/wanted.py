@@ -134,13 +134,6 @@ class Wanted:
         """Write the query of an address for it, with these changes."""
         return f"?{urlencode(replace(self, **changes).pairs())}"
 
-    def inside(self, range_: Range) -> "Wanted | None":
-        """Say what a click on a bar leads to: its inside, in finer bars; None for the finest."""
-        finer = self.granularity.finer
-        if finer is None:
-            return None
-        return replace(self, range=range_, granularity=range_.nearest(finer))
-
 
 def units(sums: Sums) -> int:
     """Count the tokens, of all types."""

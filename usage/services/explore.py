@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import Final
 
 from accounts.models import Team
-from usage import charts, rules, stores
+from usage import rules, stores
 from usage.rules import (
     Answer,
     Dimension,
@@ -28,8 +27,6 @@ from usage.services.naming import Name, Owners, names, owners
 MOST_SERIES: Final = 12  # As many as have a colour of their own.
 # With less of a month behind one, what it will come to is a guess.
 DAYS_TO_PROJECT: Final = 3
-# What the address of a bar's inside has of its own.
-INSIDE_OF_BAR: Final = frozenset({"range", "from", "to", "granularity"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,39 +360,3 @@ def _projected(range_: Range, measured: int, now: datetime) -> int | None:
         return None
     # In whole seconds, as ticks are more than floats tell apart.
     return measured * int((month.end - month.begin).total_seconds()) // int(passed.total_seconds())
-
-
-# --- The chart --------------------------------------------------------------------------------
-
-
-def figure(report: Report) -> dict[str, Any]:
-    """Chart a view for console.js, which adds colours, and leads a click on a bar to its inside."""
-    wanted, measure = report.wanted, report.wanted.measure
-    before = None
-    if wanted.compares:
-        before = (report.before.range.label, report.before.values)
-    marks = [
-        place
-        for place, period in enumerate(report.periods)
-        if period.begin.date() in report.anomalies
-    ]
-    drill = None
-    if wanted.granularity.finer:
-        kept = [pair for pair in wanted.pairs() if pair[0] not in INSIDE_OF_BAR]
-        spans = [[value for _, value in period.range.pairs()] for period in report.periods]
-        drill = {
-            # As fine as is usual for what is inside.
-            "query": urlencode(kept),
-            # A day is said once, being its own first and last.
-            "spans": [span[0] if span[0] == span[1] else span for span in spans],
-        }
-    return charts.stacked(
-        report.periods,
-        rules.ticks(report.periods, wanted.granularity),
-        [(one.name, one.values, one.place) for one in report.series],
-        total=[measure.of(sums) for sums in report.by_period],
-        before=before,
-        marks=marks,
-        is_cost=measure is Measure.COST,
-        drill=drill,
-    )

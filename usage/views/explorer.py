@@ -1,12 +1,12 @@
 """The explorer: cost, tokens, billing items and requests by time and by what sets them apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
@@ -18,10 +18,22 @@ from billing.services import usd
 from usage import rules, stores
 from usage import services as usage
 from usage.forms import ExplorerForm
-from usage.rules import BY_PERIOD, Field, Granularity, Group, Measure, Preset, Range, Wanted
-from usage.services.explore import Report, explore, figure
+from usage.rules import (
+    BY_PERIOD,
+    Field,
+    Granularity,
+    Group,
+    Measure,
+    Period,
+    Preset,
+    Range,
+    Wanted,
+)
+from usage.services.explore import Report, explore
+from usage.services.figures import figure, insides, query_inside
 from usage.services.naming import Name, names
 from usage.services.tables import Column, Line, Table, table
+from usage.views.cards import cards, key_page, with_remark
 
 # More rows than anybody reads; the rest of them is one, and files have them all.
 MOST_LINES: Final = 200
@@ -86,7 +98,7 @@ def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[s
         "chips": [
             _Chip(
                 f"{choice.field.label} {'is not' if choice.is_not else 'is'} "
-                f"{_with_remark(named[choice.field][value])}",
+                f"{with_remark(named[choice.field][value])}",
                 wanted.address(filters=filters.without(choice.field, value, is_not=choice.is_not)),
             )
             for choice in filters.choices
@@ -102,10 +114,6 @@ def _names_of(request: TeamRequest, field: Field, values: Iterable[str]) -> dict
     return names(request.team, Group(field.value), list(values))
 
 
-def _with_remark(name: Name) -> str:
-    return f"{name.text} ({name.remark})" if name.remark else name.text
-
-
 def _panel(field: Field, wanted: Wanted, named: dict[Field, dict[str, Name]]) -> dict[str, Any]:
     """Describe a field's part of the filter panel, with what is chosen already."""
     sides = [choice for choice in wanted.filters.choices if choice.field is field]
@@ -116,7 +124,7 @@ def _panel(field: Field, wanted: Wanted, named: dict[Field, dict[str, Name]]) ->
         "options": [
             {
                 "value": rules.filters.written(field, value),
-                "text": _with_remark(named[field][value]),
+                "text": with_remark(named[field][value]),
                 "is_chosen": True,
             }
             for value in (chosen.values if chosen else ())
@@ -155,15 +163,19 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
     wanted = report.wanted
     shown = table(report)
     lines = shown.lines[:MOST_LINES] if shown.first == "name" else shown.lines
+    spans, rest = insides(report), query_inside(report)
     return {
         "report": report,
-        "cards": _cards(request, report),
-        "figure": figure(report),
+        "cards": cards(request, report),
+        "figure": figure(report, spans),
         "chart_title": f"{wanted.measure.noun} per {wanted.granularity.noun}",
         "chart_note": _chart_note(wanted),
         "table": shown,
         "heads": _heads(shown),
-        "lines": [_line(request, shown, line) for line in lines],
+        "lines": [
+            _of_period(shown, line, spans, rest) if line.period else _of_group(request, shown, line)
+            for line in lines
+        ],
         "unlisted": len(shown.lines) - len(lines),
         "unlisted_cells": _cells(shown.columns, _rest(shown, lines)),
         "counted": _counted(shown),
@@ -218,26 +230,12 @@ def _first_label(wanted: Wanted) -> str:
     )
 
 
-def _line(request: TeamRequest, shown: Table, line: Line) -> dict[str, Any]:
-    report = shown.report
-    row: dict[str, Any] = {
-        "cells": _cells(shown.columns, line.cells),
-        "is_dim": not line.sums.requests and not rules.units(line.sums),
-    }
-    if line.period:
-        inside = report.wanted.inside(line.period.range)
-        anomaly = report.anomalies.get(line.period.begin.date())
-        return row | {
-            "text": line.period.label,
-            "remark": _remark(line),
-            "url": inside.address() if inside else "",
-            "boosts": True,
-            "mark": anomaly.sentence(usd) if anomaly else "",
-        }
-    assert line.group  # noqa: S101 -- a line is one or the other
-    only = _only(report.wanted, line.group.value)
+def _of_group(request: TeamRequest, shown: Table, line: Line) -> dict[str, Any]:
+    assert line.group  # noqa: S101 -- whoever calls it has looked
+    only = _only(shown.report.wanted, line.group.value)
     page = key_page(request, line.group.name)
-    return row | {
+    return {
+        "cells": _cells(shown.columns, line.cells),
         "text": line.group.name.text,
         "remark": line.group.name.remark,
         "place": line.group.place,
@@ -248,20 +246,29 @@ def _line(request: TeamRequest, shown: Table, line: Line) -> dict[str, Any]:
     }
 
 
-def _remark(line: Line) -> str:
-    assert line.period  # noqa: S101 -- who asks has looked
-    remarks = {"so far": line.period.is_running, "part of it": line.period.is_cut}
+def _of_period(
+    shown: Table, line: Line, spans: Sequence[tuple[str, str]], rest: str
+) -> dict[str, Any]:
+    assert line.period  # noqa: S101 -- whoever calls it has looked
+    url = ""
+    if spans:
+        begin, end = spans[line.number]
+        url = f"?{urlencode({'from': begin, 'to': end})}{'&' if rest else ''}{rest}"
+    anomaly = shown.report.anomalies.get(line.period.begin.date())
+    return {
+        "cells": _cells(shown.columns, line.cells),
+        "is_dim": not line.sums.requests,
+        "text": line.period.label,
+        "remark": _remark(line.period),
+        "url": url,
+        "boosts": True,
+        "mark": anomaly.sentence(usd) if anomaly else "",
+    }
+
+
+def _remark(period: Period) -> str:
+    remarks = {"so far": period.is_running, "part of it": period.is_cut}
     return ", ".join(remark for remark, holds in remarks.items() if holds)
-
-
-def key_page(request: TeamRequest, name: Name) -> str:
-    """Find the page of a key that the person may see, by the rule of that page."""
-    membership, key = request.membership, name.key
-    if key is None or Permission.API_KEYS_READ not in membership.permissions:
-        return ""
-    if not membership.is_admin and key.owner != request.user:
-        return ""
-    return reverse("api_keys:key", args=[request.team.pk, key.id])
 
 
 def _only(wanted: Wanted, value: str) -> str:
@@ -289,75 +296,3 @@ def _written(column: Column, cell: float) -> str:
     if column.kind == "usd":
         return usd(int(cell))
     return f"{cell:.1f}%" if column.kind == "percent" else f"{cell:,}"
-
-
-# --- Cards ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    name: str
-    value: str
-    remark: str
-    url: str = ""
-
-
-def _cards(request: TeamRequest, report: Report) -> list[_Card]:
-    wanted, total = report.wanted, report.total
-    cards = [_total_card(report), _change_card(report)]
-    if report.projected is not None:
-        days = (wanted.range.last - wanted.range.first).days + 1
-        cards.append(
-            _Card(
-                f"{wanted.range.first:%B}, projected",
-                amount(wanted.measure, report.projected),
-                f"at the pace of these {days} days",
-            )
-        )
-    if wanted.measure is not Measure.COST:
-        cards.append(_Card("Cost", usd(total.cost_ticks), "of all that is shown"))
-    if wanted.measure is not Measure.REQUESTS:
-        answered = f"{total.failed:,} failed" if total.failed else "all answered"
-        cards.append(
-            _Card("Requests", f"{total.requests:,}", answered if total.requests else "none")
-        )
-    for word, dearest in (("key", report.dearest_key), ("model", report.dearest_model)):
-        if dearest:
-            cards.append(
-                _Card(
-                    f"Most expensive {word}",
-                    _with_remark(dearest.name),
-                    f"{usd(dearest.cost_ticks)}, {dearest.share:.1f}%",
-                    key_page(request, dearest.name),
-                )
-            )
-    return cards
-
-
-def amount(measure: Measure, number: int) -> str:
-    return usd(number) if measure is Measure.COST else rules.in_words(number)
-
-
-def _total_card(report: Report) -> _Card:
-    measure, number = report.wanted.measure, report.measured
-    if measure is Measure.REQUESTS:
-        failed = report.total.failed
-        remark = f"{failed:,} failed, {100 * failed / number:.2f}%" if failed else "all answered"
-        return _Card("Requests", f"{number:,}", remark if number else "none in this range")
-    if measure is Measure.COST:
-        tokens = rules.in_words(rules.units(report.total))
-        return _Card("Cost", usd(number), f"{tokens} tokens")
-    remark = f"{number:,}" if number >= rules.MILLION else "of all types"
-    return _Card(measure.noun, rules.in_words(number), remark)
-
-
-def _change_card(report: Report) -> _Card:
-    before, measure = report.before, report.wanted.measure
-    label = f"than {before.range.label}"
-    if before.is_cut:
-        label += f", up to {before.until.astimezone(before.range.zone):%H:%M}"
-    if report.change is None:
-        return _Card("Change", "\N{EN DASH}", f"nothing in {before.range.label}")
-    sign = "+" if report.change > 0 else "\N{MINUS SIGN}" if report.change < 0 else "±"
-    remark = f"{label}, {amount(measure, before.total)}"
-    return _Card("Change", f"{sign}{abs(report.change):,.1f}%", remark)
