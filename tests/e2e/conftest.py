@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
 from tests import chromium
+from tests.e2e.people import enter
 from tests.servers import Console
 
 # The address bar's popups: nobody sees them, and making them takes longer than making the window.
@@ -82,10 +83,7 @@ def staff(
     with browser.new_context(base_url=server.base_url) as context:
         page = context.new_page()
         watch(page, problems)
-        page.goto("/admin/")
-        page.get_by_label("Email").fill(world["staff"]["email"])
-        page.get_by_label("Password").fill(world["staff"]["password"])
-        page.get_by_role("button", name="Sign in", exact=True).click()
+        enter(page, **world["staff"])
         yield page
 
 

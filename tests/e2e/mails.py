@@ -1,10 +1,25 @@
 """How browser tests read mail: on the page that shows what the worker has sent."""
 
+import re
 from html import unescape
 
 from playwright.sync_api import Page
 
 from tests.servers import until
+
+
+def find_link(page: Page, to: str, address: str) -> str:
+    """Find the link whose address contains this in the newest mail to somebody, unseen."""
+
+    def wanted() -> str:
+        for item in unescape(page.request.get("/mail/").text()).split("<li")[1:]:
+            if to in item:
+                mail = page.request.get(item.partition('href="')[2].partition('"')[0]).text()
+                found = re.search(rf'href="([^"]*{address}[^"]*)"', mail)
+                return unescape(found[1]) if found else ""
+        return ""
+
+    return until(wanted, f"a mail to {to}")
 
 
 def open_mail(page: Page, to: str, subject: str = "") -> None:

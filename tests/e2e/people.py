@@ -1,12 +1,13 @@
 """What people do in many browser tests: sign up, in and out, guard the account, make a key."""
 
+import re
 import time
 from urllib.parse import parse_qs, urlsplit
 
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Page, expect
 
-from tests.e2e.mails import follow_link, open_mail
+from tests.e2e.mails import find_link, follow_link, open_mail
 
 NAME = "Dora Lindqvist"
 PASSWORD = "one-tick-is-1e-10-dollars"
@@ -25,6 +26,28 @@ def sign_up(page: Page, email: str, name: str = NAME) -> None:
     follow_link(page, "confirm-email")
     page.get_by_role("button", name="Confirm your email").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def arrive(page: Page, email: str, name: str = NAME) -> None:
+    """Be there as after `sign_up`, by the same forms and mail, of which only the last is drawn."""
+    _send(page, "/accounts/signup/", name=name, email=email, password1=PASSWORD)
+    _send(page, find_link(page, email, "confirm-email"))
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def enter(page: Page, email: str, password: str = PASSWORD) -> None:
+    """Be signed in, by the form of `sign_in`, which is not drawn."""
+    _send(page, "/accounts/login/", login=email, password=password)
+
+
+def _send(page: Page, address: str, **fields: str) -> None:
+    """Send the form of a page as the window would, without opening the page there."""
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.request.get(address).text())
+    assert found, address
+    form = {"csrfmiddlewaretoken": found[1], **fields}
+    answer = page.request.post(address, form=form, max_redirects=0)
+    assert answer.status == 302, answer.text()
 
 
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

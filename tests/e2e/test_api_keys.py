@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import sign_in
+from tests.e2e.people import enter
 from tests.servers import Console
 
 
@@ -33,7 +33,7 @@ def take_secret(page: Page) -> str:
 
 
 def test_a_key_lives_as_its_owner_says(page: Page, server: Console, world: dict[str, Any]) -> None:
-    sign_in(page, **world["admin"])
+    enter(page, **world["admin"])
     page.goto(f"/team/{world['team_id']}/api-keys/")
     page.get_by_role("button", name="Create API key").click()
     form = page.get_by_role("dialog", name="Create API key")
@@ -90,7 +90,7 @@ def test_a_key_is_made_sorted_and_edited_without_script(
     ) as context:
         page = context.new_page()
         watch(page, problems)
-        sign_in(page, **world["member"])
+        enter(page, **world["member"])
         page.goto(f"/team/{world['team_id']}/api-keys/?dialog=create")
         form = page.get_by_role("dialog", name="Create API key")
         form.get_by_label("Name").fill(f"plain-{width}")

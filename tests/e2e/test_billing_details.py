@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import PASSWORD, pay, sign_in, sign_up
+from tests.e2e.people import PASSWORD, arrive, enter, pay
 from tests.servers import Console
 
 EMAIL = "irma@example.com"
@@ -26,7 +26,7 @@ def plain(browser: Browser, server: Console, problems: list[str]) -> Iterator[Pa
 def test_details_are_corrected_before_they_are_saved_and_printed_on_the_next_receipt(
     page: Page, plain: Page
 ) -> None:
-    sign_up(page, EMAIL, "Irma Okafor")
+    arrive(page, EMAIL, "Irma Okafor")
     address = f"{page.url}billing/details/"
     page.goto(address)
     page.get_by_role("button", name="Add billing details").click()
@@ -49,7 +49,7 @@ def test_details_are_corrected_before_they_are_saved_and_printed_on_the_next_rec
     expect(page.locator("main")).to_contain_text("VAT number (European Union): DE136695976")
 
     # Two change them at once; the second, whose browser runs no script, is told so.
-    sign_in(plain, EMAIL, PASSWORD)
+    enter(plain, EMAIL, PASSWORD)
     plain.goto(f"{address}?dialog=edit")
     page.get_by_role("button", name="Change details").click()
     dialog.get_by_label("Address", exact=True).fill("Hafenweg 9")

@@ -4,13 +4,13 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.people import sign_up
+from tests.e2e.people import arrive
 
 
 def test_a_card_is_entered_once_chosen_the_next_time_and_charged_by_a_rule_that_is_set(
     page: Page,
 ) -> None:
-    sign_up(page, "bea@example.com", "Bea Holm")
+    arrive(page, "bea@example.com", "Bea Holm")
     billing = f"{page.url}billing/"
     page.goto(billing)
     page.get_by_role("button", name="Buy credits").first.click()
@@ -40,7 +40,7 @@ def test_a_card_is_entered_once_chosen_the_next_time_and_charged_by_a_rule_that_
 
 
 def test_a_bank_transfer_is_pending_until_staff_see_it_arrive(page: Page, staff: Page) -> None:
-    sign_up(page, "tea@example.com", "Tea Lind")
+    arrive(page, "tea@example.com", "Tea Lind")
     billing = f"{page.url}billing/"
     references = [begin_transfer(page, billing) for _ in range(2)]
     expect(

@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 from playwright.sync_api import Page, expect
 
 from tests.e2e.mails import open_mail
-from tests.e2e.people import NAME, PASSWORD, make_key, sign_in, sign_up
+from tests.e2e.people import NAME, PASSWORD, arrive, make_key, sign_in
 from tests.servers import Console, until
 
 EMAIL = "leaver@example.com"
@@ -16,7 +16,7 @@ EMAIL = "leaver@example.com"
 def test_a_person_deletes_their_account_restores_it_and_leaves_for_good(
     page: Page, server: Console
 ) -> None:
-    sign_up(page, EMAIL)
+    arrive(page, EMAIL)
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     home = page.url
     secret = make_key(page, home)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.people import sign_up
+from tests.e2e.people import arrive
 from tests.servers import Console
 
 EMAIL = "ivo@example.com"
@@ -29,7 +29,7 @@ CLOSE = USE[: USE.index("billing.set")] + "billing.close_now(team=team, actor=SY
 
 
 def test_a_month_is_previewed_invoiced_downloaded_and_paid(page: Page, server: Console) -> None:
-    sign_up(page, EMAIL, "Ivo Brandt")
+    arrive(page, EMAIL, "Ivo Brandt")
     home = f"{page.url}billing/invoices/"
     page.goto(home)
     page.get_by_role("button", name="Preview this month").click()

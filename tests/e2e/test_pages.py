@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import make_key, pay, sign_in
+from tests.e2e.people import enter, make_key, pay, sign_in
 from tests.servers import Console
 
 WIDTHS = {"desktop": 1440, "phone": 360}
@@ -21,9 +21,7 @@ ASKS_FIRST = "4000 0027 6000 3184"
 def signed_in(browser: Browser, server: Console, world: dict[str, Any]) -> Any:
     """Sign the admin in once, and keep the cookies."""
     context = browser.new_context(base_url=server.base_url)
-    page = context.new_page()
-    sign_in(page, **world["admin"])
-    expect(page).to_have_url(re.compile("/team/"))
+    enter(context.new_page(), **world["admin"])
     cookies = context.storage_state()
     context.close()
     return cookies

@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import sign_up
+from tests.e2e.people import arrive
 from tests.servers import Console, free_port, until
 from tests.stripe_server import KEY, PUBLISHABLE_KEY, StripeServer
 
@@ -20,7 +20,7 @@ def enter(page: Page, number: str) -> None:
 
 
 def test_a_card_is_added_made_the_default_and_removed(page: Page) -> None:
-    sign_up(page, "cards@example.test", "Cara Cards")
+    arrive(page, "cards@example.test", "Cara Cards")
     page.get_by_role("link", name="Billing", exact=True).click()
     page.get_by_role("link", name="Billing details", exact=True).click()
     page.get_by_role("button", name="Add payment method").click()
@@ -106,7 +106,7 @@ def _posted_to(page: Page, console: Console) -> list[str]:
 
 
 def _buy_with_questions(page: Page) -> None:
-    sign_up(page, "stripe@example.test", "Strip Erskine")
+    arrive(page, "stripe@example.test", "Strip Erskine")
     page.get_by_role("link", name="Billing", exact=True).click()
     page.get_by_role("button", name="Buy credits").first.click()
     page.get_by_role("button", name="Go to checkout").click()

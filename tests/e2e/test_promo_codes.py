@@ -4,7 +4,7 @@ import csv
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.people import sign_up
+from tests.e2e.people import arrive
 
 
 def test_a_code_that_staff_make_is_redeemed_once_and_is_in_the_ledger(
@@ -17,7 +17,7 @@ def test_a_code_that_staff_make_is_redeemed_once_and_is_in_the_ledger(
     staff.get_by_role("button", name="Save", exact=True).click()
     expect(staff.locator(".messagelist")).to_contain_text("MEADOW12")
 
-    sign_up(page, "pia@example.com", "Pia Lund")
+    arrive(page, "pia@example.com", "Pia Lund")
     page.goto(f"{page.url}billing/")
     dialog = page.get_by_role("dialog", name="Redeem a promo code")
     page.get_by_role("button", name="Redeem code").click()

@@ -5,7 +5,7 @@ from typing import Any
 import openai
 from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.people import sign_in
+from tests.e2e.people import enter
 from tests.servers import Console
 
 TURN = "**/rate-limits/use/**"
@@ -15,8 +15,7 @@ MODEL = "grok-4.3"  # Nothing else in the demo team asks for it.
 def test_use_shows_without_a_click_and_a_dialog_that_is_open_stays_as_it_is(
     page: Page, server: Console, world: dict[str, Any]
 ) -> None:
-    sign_in(page, world["admin"]["email"], world["admin"]["password"])
-    page.wait_for_url("**/team/**")
+    enter(page, **world["admin"])
     page.goto(f"/team/{world['team_id']}/rate-limits/")
     tokens = page.locator("#use tr", has_text=MODEL).locator("[data-label='Tokens per minute']")
     expect(tokens).to_have_text("0 of 25,000,000")
@@ -50,8 +49,7 @@ def test_use_shows_without_a_click_and_a_dialog_that_is_open_stays_as_it_is(
 def test_the_numbers_stand_still_from_one_press_of_a_key_to_the_next(
     page: Page, world: dict[str, Any]
 ) -> None:
-    sign_in(page, world["admin"]["email"], world["admin"]["password"])
-    page.wait_for_url("**/team/**")
+    enter(page, **world["admin"])
     page.clock.install()
     page.goto(f"/team/{world['team_id']}/rate-limits/")
     turns: list[str] = []
@@ -89,8 +87,7 @@ def test_the_numbers_stand_still_from_one_press_of_a_key_to_the_next(
 def test_a_page_that_is_kept_up_no_longer_says_so_and_has_nothing_to_pause(
     page: Page, world: dict[str, Any]
 ) -> None:
-    sign_in(page, world["admin"]["email"], world["admin"]["password"])
-    page.wait_for_url("**/team/**")
+    enter(page, **world["admin"])
     page.clock.install()
     # As if it had been open for long.
     page.route(TURN, lambda route: route.continue_(url=route.request.url.partition("?")[0]))

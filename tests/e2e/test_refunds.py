@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.people import pay, sign_up
+from tests.e2e.people import arrive, pay
 from tests.servers import Console
 
 # What the gateway does is asked of the services here; all that people do is done in the browser.
@@ -84,7 +84,7 @@ def test_a_purchase_whose_credits_are_spent_is_not_refunded(
 
 def buy(page: Page, email: str, name: str) -> str:
     """Sign up and buy credits for $25; return the address of the billing page."""
-    sign_up(page, email, name)
+    arrive(page, email, name)
     billing = f"{page.url}billing/"
     page.goto(f"{billing}?dialog=buy")
     page.get_by_role("button", name="Go to checkout").click()

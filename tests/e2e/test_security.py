@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
 from tests.e2e.mails import follow_link, open_mail
-from tests.e2e.people import NAME, PASSWORD, code_of, set_up_app, sign_in, sign_out, sign_up
+from tests.e2e.people import NAME, PASSWORD, arrive, code_of, set_up_app, sign_in, sign_out, sign_up
 from tests.servers import Console
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
@@ -84,7 +84,7 @@ def test_a_passkey_signs_in_alone_is_a_second_factor_and_can_be_removed(
     page: Page, passkeys: Any
 ) -> None:
     email = "edda.keys@example.com"
-    sign_up(page, email)
+    arrive(page, email)
     page.goto("/account/security/")
     page.get_by_role("button", name="Add passkey").click()
     page.get_by_label("Name").fill("Laptop")
@@ -145,7 +145,7 @@ def test_a_sign_in_from_another_device_is_mailed_and_its_session_ended(
     page: Page, elsewhere: Page
 ) -> None:
     email = "edda.mail@example.com"
-    sign_up(page, email)
+    arrive(page, email)
     sign_in(elsewhere, email)
     expect(elsewhere.get_by_role("heading", level=1)).to_have_text(NAME)
 
@@ -183,7 +183,7 @@ def test_what_a_dialog_sent_is_kept_while_one_proves_who_one_is_and_then_done(
     page: Page, server: Console
 ) -> None:
     email = "edda.proof@example.com"
-    sign_up(page, email)
+    arrive(page, email)
     page.goto("/team/default/api-keys/")
     page.locator("main").get_by_role("button", name="Create API key").first.click()
     age_proofs(server, email)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import watch
-from tests.e2e.people import PASSWORD, sign_up
+from tests.e2e.people import PASSWORD, arrive
 from tests.providers.issuer import Issuer, issuer
 from tests.providers.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer, oauth_server
 from tests.servers import Console, until
@@ -53,7 +53,7 @@ def alice(console: Console, browser: Browser) -> dict[str, str]:
     """Be somebody who has an account with a password."""
     email = f"{uuid4().hex[:8]}@example.test"
     context = browser.new_context(base_url=console.base_url)
-    sign_up(context.new_page(), email)
+    arrive(context.new_page(), email)
     context.close()
     return {"email": email, "password": PASSWORD}
 

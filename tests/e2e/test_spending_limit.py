@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.people import sign_up
+from tests.e2e.people import arrive
 from tests.e2e.test_payment_methods import enter
 from tests.servers import Console
 
@@ -19,7 +19,7 @@ BillingAccount.across_teams.filter(team__memberships__user__email={EMAIL!r}).upd
 def test_a_limit_needs_a_card_is_set_within_its_bounds_and_says_when_it_is_out_of_use(
     page: Page, server: Console
 ) -> None:
-    sign_up(page, EMAIL, "Lena Ochs")
+    arrive(page, EMAIL, "Lena Ochs")
     page.get_by_role("link", name="Billing", exact=True).click()
     home = page.url
     dialog = page.get_by_role("dialog", name="Spending limit")
