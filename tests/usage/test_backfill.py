@@ -5,6 +5,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Team
@@ -51,7 +52,7 @@ def use_much() -> UUID:
         [
             make_record(
                 team if number % 5 else other,
-                at=NOON + number * timedelta(hours=31, minutes=7),
+                at=NOON + number * timedelta(hours=71, minutes=7),
                 key_id=UUID(int=number % 3),
                 model=f"model-{number % 4}",
                 cluster=["", "fra-1"][number % 2],
@@ -59,7 +60,7 @@ def use_much() -> UUID:
                 items=[("prompt_text", number, 3 * number), ("reasoning", 1, number)],
                 status=200 if number % 7 else 503,
             )
-            for number in range(300)
+            for number in range(60)
         ]
     )
     usage.feed(now=NOON)
@@ -69,8 +70,8 @@ def use_much() -> UUID:
 def test_sums_that_are_built_anew_are_those_that_were_fed() -> None:
     use_much()
     before = kept()
-    assert len(before) > 3_000
-    UsageRollup.across_teams.filter(start__gte=NOON + timedelta(days=100)).update(cost_ticks=7)
+    assert len(before) > 1_000
+    UsageRollup.across_teams.filter(start__gte=NOON + timedelta(days=60)).update(cost_ticks=7)
     UsageRollup.across_teams.filter(series__slice=2).delete()
     assert kept() != before
 
@@ -81,13 +82,38 @@ def test_sums_that_are_built_anew_are_those_that_were_fed() -> None:
     assert kept() == before
 
 
+def test_verifying_names_every_sum_that_is_wrong_missing_or_too_much() -> None:
+    team_id = use_much()
+    assert list(usage.sum_differences()) == []
+    rows = UsageRollup.across_teams.filter(series__team=team_id)
+    quarter, hour = rows.filter(grain=0).earliest("start"), rows.filter(grain=1).earliest("start")
+    month = rows.filter(grain__gt=1, series__slice=8).latest("grain", "start")
+
+    # What the coarser ones are made of is wrong with it.
+    rows.filter(pk=quarter.pk).update(reasoning_ticks=9_999)
+    assert "quarter-hour 2026-03-01 12:00" in next(iter(usage.sum_differences()))
+    rows.filter(pk=quarter.pk).update(reasoning_ticks=quarter.reasoning_ticks)
+    rows.filter(pk=hour.pk).delete()
+    (missing,) = usage.sum_differences()
+    hour.save(force_insert=True)
+    rows.filter(pk=month.pk).update(failed=77)
+    (wrong,) = usage.sum_differences()
+
+    assert "hour 2026-03-01 12:00" in missing
+    assert "kept nothing, should be {" in missing
+    assert "month" in wrong
+    assert '"failed":77' in wrong
+    with pytest.raises(SystemExit):
+        call_command("usage_verify")
+
+
 def test_what_is_coarser_is_built_of_quarter_hours_without_the_events() -> None:
     team_id = use_much()
     before = kept()
     UsageEvent.across_teams.all().delete()
     UsageRollup.across_teams.filter(grain__gt=0, series__team=team_id).update(cost_ticks=0)
 
-    with pytest.raises(usage.EventsGoneError, match="The events of 300 requests are gone"):
+    with pytest.raises(usage.EventsGoneError, match="The events of 60 requests are gone"):
         usage.rebuild(now=NOON)
     usage.rebuild_coarser(Team.objects.get(pk=team_id))
 

@@ -64,6 +64,7 @@ from usage.services.totals import (
     spent_ticks,
     total,
 )
+from usage.services.verify import sum_differences
 
 __all__ = [
     "EXPORTS_KEPT_FOR",
@@ -132,6 +133,7 @@ __all__ = [
     "small_csv",
     "spent_ticks",
     "store_differences",
+    "sum_differences",
     "sweep_exports",
     "total",
 ]
