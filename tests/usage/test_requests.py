@@ -256,7 +256,7 @@ def test_a_request_is_found_by_the_id_that_its_answer_carried(client: Client, te
         ("chatcmpl-7", "“chatcmpl-7” is not a request ID."),
         ("\x00<b>", "“&lt;b&gt;” is not a request ID."),
         ("0" * 5000, "is not a request ID."),
-        (str(uuid4()), "No request of this team has the ID"),
+        ("0198f3c0-0000-7000-8000-000000000001", "No request of this team has the ID"),
     ],
 )
 def test_what_cannot_be_found_is_explained(
