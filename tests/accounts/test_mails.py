@@ -26,6 +26,7 @@ from gateway.models import InferenceModel, LimitRequest
 from gateway.rates import Limits
 from tests.accounts.people import make_person
 from tests.factories import NOON, make_team
+from usage.models import UsageAlert, UsageExport
 
 TEMPLATES = console.BASE_DIR / "templates"
 # Of ways that are not switched on: codes by mail, several addresses. And of allauth's pages of
@@ -66,7 +67,8 @@ def test_each_mail_that_allauth_can_send_is_ours_and_none_is_left_that_nobody_se
 
     assert of_allauth - NEVER_SENT <= OURS
     assert not NEVER_SENT & OURS
-    folders = [console.BASE_DIR / app for app in ("accounts", "api_keys", "billing", "gateway")]
+    apps = ("accounts", "api_keys", "billing", "gateway", "usage")
+    folders = [console.BASE_DIR / app for app in apps]
     sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     for name in OURS - of_allauth:
         assert Path(name).name in sources, name
@@ -139,6 +141,14 @@ def every_word(person: User, team: Team) -> dict[str, Any]:
             team=team, series_id="M", number=7, kind="month", month=NOON.date(), total_cents=2_380
         ),
         "next_try_at": NOON,
+        "alert": UsageAlert(team=team, owner=person, per="day", limit_ticks=10**11),
+        "what": "The API key Bot & Co",
+        "span": "on 1 Mar 2026",
+        "zone": "Europe/Berlin",
+        "cost_ticks": 2 * 10**11,
+        "explorer": "/usage/",
+        "is_owner": True,
+        "export": UsageExport(rows_done=12_345),
     }
 
 

@@ -93,6 +93,8 @@ def test_requests_come_from_the_networks_that_are_named(
 def test_an_address_is_let_in_by_what_was_written_of_it(
     others: list[object], address: object, bits: int
 ) -> None:
+    # One spelled as IPv6 that means IPv4 is written as what it means before it is asked about.
+    address = getattr(address, "ipv4_mapped", None) or address
     network = ip_network(f"{address}/{bits}", strict=False)
     networks = rules.networks_of(" ".join([*map(str, others), str(network)]))
 

@@ -77,7 +77,8 @@ def test_each_hour_and_each_day_is_told_anew(team: Team, alice: User) -> None:
     mails = []
     for hours in range(3):
         spend(team, 2, at=NOON + hours * HOUR)
-        mails.append([one.partition("Larkspur: ")[2] for one in told(NOON + hours * HOUR + MINUTE)])
+        words = told(NOON + hours * HOUR + MINUTE)
+        mails.append(sorted(one.partition("Larkspur: ")[2] for one in words))
 
     hour = "The team cost more than $1.00 from {} on 1 Mar 2026"
     assert mails == [

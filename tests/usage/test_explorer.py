@@ -527,7 +527,7 @@ def test_change_is_against_as_much_of_the_range_before(client: Client, team: Tea
 
     page = show(client, team, range="7d", compare="1")
 
-    assert cards(page)["Change"] == "+50.0%|than 16 to 22 Feb 2026, up to 12:00, $2.00"
+    assert cards(page)["Change"] == "+50.0%|from $2.00 in 16 to 22 Feb 2026, up to 12:00"
     line = figure(page)["data"][-1]
     assert (line["name"], line["meta"]) == ("16 to 22 Feb 2026", "before")
     assert line["y"] == [0, 0, 0, 0, 0, 0, 52]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -74,7 +75,9 @@ class Piece(NamedTuple):
     end: datetime
 
 
-def cover(starts: Sequence[datetime], grains: Sequence[Grain]) -> list[Piece]:
+# A page asks several questions about the same spans, and days take time to find.
+@lru_cache(maxsize=64)
+def cover(starts: tuple[datetime, ...], grains: tuple[Grain, ...]) -> tuple[Piece, ...]:
     """Divide the spans between `starts` into whole spans of grains, the largest that fit.
 
     `grains` begin with the largest and end with quarter-hours. No piece has parts of two spans
@@ -87,7 +90,7 @@ def cover(starts: Sequence[datetime], grains: Sequence[Grain]) -> list[Piece]:
                 pieces[-1] = Piece(piece.grain, pieces[-1].start, piece.end)
             else:
                 pieces.append(piece)
-    return pieces
+    return tuple(pieces)
 
 
 def _cover(start: datetime, end: datetime, grains: Sequence[Grain]) -> Iterator[Piece]:

@@ -126,7 +126,7 @@ def _words(
         "span": span,
         "zone": zone.key,
         "cost_ticks": cost_ticks,
-        "address": _address(alert, begin),
+        "explorer": _address(alert, begin),
     }
 
 

@@ -74,13 +74,12 @@ def _total_card(report: Report) -> Card:
 
 def _change_card(report: Report) -> Card:
     before, measure = report.before, report.wanted.measure
-    label = f"than {before.range.label}"
+    remark = f"from {amount(measure, before.total)} in {before.range.label}"
     if before.is_cut:
-        label += f", up to {before.until.astimezone(before.range.zone):%H:%M}"
+        remark += f", up to {before.until.astimezone(before.range.zone):%H:%M}"
     if report.change is None:
         return Card("Change", "\N{EN DASH}", f"nothing in {before.range.label}")
     sign = "+" if report.change > 0 else "\N{MINUS SIGN}" if report.change < 0 else "±"
-    remark = f"{label}, {amount(measure, before.total)}"
     return Card("Change", f"{sign}{abs(report.change):,.1f}%", remark)
 
 

@@ -5,7 +5,7 @@ The caller holds the feed's lock, so what is in the sums does not grow meanwhile
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from django.db import connection
@@ -36,8 +36,13 @@ from usage.stores.postgres.writing import ADD, SERIES
 
 # Events in one statement: as many as are grouped in memory.
 CHUNK: Final = 1_000_000
-# What grouping may take, each time; a statement that has less writes to disk what it groups.
-MEMORY: Final = "SET LOCAL work_mem = '512MB'"
+# What grouping may take, each time: a statement that has less writes to disk what it groups. And
+# everything is read, so there is nothing to look up row by row.
+IN_BULK: Final = "SET LOCAL work_mem = '512MB'; SET LOCAL enable_nestloop = off"
+
+# A table of sums, and the grain of those that are meant.
+Source: TypeAlias = tuple[str, Grain]
+SUMS: Final = "usage_usagerollup"
 
 # Of which smaller or equal sums each slice is made: of days, else of the quarter-hours' full slice.
 PARENTS: Final = {
@@ -95,6 +100,7 @@ QUARTER_SUMS: Final = f"""
     JOIN usage_full_series AS series USING (team_id, api_key_id, model, cluster, ip)
     WHERE event.seq > %(after)s AND event.seq <= %(upto)s
     GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
     {ADD}
 """
 RANGE: Final = """
@@ -103,12 +109,24 @@ RANGE: Final = """
     JOIN usage_usagerollup AS rollup ON rollup.series_id = series.id
     WHERE series.team_id = %(team_id)s AND series.slice = %(slice)s AND rollup.grain = %(grain)s
 """
+# Most of days is made of it: there is far less of it than of quarter-hours.
+FULL_DAYS: Final = f"""
+    CREATE TEMPORARY TABLE usage_full_days ON COMMIT DROP AS
+    SELECT %(grain)s::int AS grain, rollup.series_id,
+        (%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])] AS start,
+        {of_sums("rollup")}
+    FROM usage_usagerollup AS rollup
+    JOIN usage_usageseries AS series ON series.id = rollup.series_id
+    WHERE series.team_id = %(team_id)s AND series.slice = {FULL}
+        AND rollup.grain = {QUARTERS.number}
+    GROUP BY 1, 2, 3
+"""
 COARSER: Final = f"""
     INSERT INTO usage_usagerollup (grain, series_id, start, {MEASURE_LIST})
     SELECT %(grain)s, line.child_id,
         (%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])],
         {of_sums("rollup")}
-    FROM usage_usagerollup AS rollup
+    FROM {{source}} AS rollup
     JOIN (
         SELECT parent.id AS parent_id, child.id AS child_id
         FROM usage_usageseries AS parent JOIN usage_usageseries AS child
@@ -116,8 +134,9 @@ COARSER: Final = f"""
             AND {{same_values}}
         WHERE parent.team_id = %(team_id)s AND parent.slice = %(parent)s
     ) AS line ON line.parent_id = rollup.series_id
-    WHERE rollup.grain = %(source)s
+    WHERE rollup.grain = %(finer)s
     GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
 """
 
 
@@ -137,7 +156,7 @@ def build_quarters(*, upto: int) -> None:
     There are none before; `upto` is the `seq` of the last event that is to be in them.
     """
     with connection.cursor() as cursor:
-        cursor.execute(MEMORY)
+        cursor.execute(IN_BULK)
         cursor.execute(COMBINATIONS, {"upto": upto})
         cursor.execute(VALUES)
         cursor.execute(NUMBERED)
@@ -197,7 +216,7 @@ def requests() -> int:
 def build_coarser(team_id: UUID) -> None:
     """Make the team's hours, days and months, of which there are none, of its quarter-hours."""
     zones.begin({team_id})
-    _coarsen_all(team_id, HOURS)
+    _coarsen_all(team_id, HOURS, whole=(SUMS, QUARTERS))
     for zone_id, name in UsageZone.across_teams.filter(team_id=team_id).values_list("id", "name"):
         build_days(team_id, zone_id, name)
 
@@ -205,13 +224,24 @@ def build_coarser(team_id: UUID) -> None:
 def build_days(team_id: UUID, zone_id: int, name: str) -> None:
     """Make the team's days and months of a zone, of which there are none."""
     months, days = zones.days_and_months(zone_id, name)
-    _coarsen_all(team_id, days)
+    starts = spans(team_id, days)
+    if not starts:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(IN_BULK)
+        cursor.execute(
+            FULL_DAYS, {"team_id": team_id, "grain": days.number, "starts": list(starts)}
+        )
+        cursor.execute("ANALYZE usage_full_days")
+    _coarsen_all(team_id, days, whole=("usage_full_days", days))
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE usage_full_days")
     starts = spans(team_id, months)
     for slice_ in SLICES[Size.MONTH]:
-        _coarsen(team_id, days, slice_, months, slice_, starts)
+        _coarsen(team_id, (SUMS, days), slice_, months, slice_, starts)
 
 
-def _coarsen_all(team_id: UUID, grain: Grain) -> None:
+def _coarsen_all(team_id: UUID, grain: Grain, *, whole: Source) -> None:
     """Make all slices of a grain, each of the smallest that has what it needs."""
     starts, slices = spans(team_id, grain), SLICES[grain.size]
     made: list[int] = []
@@ -219,10 +249,8 @@ def _coarsen_all(team_id: UUID, grain: Grain) -> None:
         ready = [one for one in slices if one not in made and _parent(one, slices) in {None, *made}]
         for slice_ in ready:
             parent = _parent(slice_, slices)
-            if parent is None:
-                _coarsen(team_id, QUARTERS, FULL, grain, slice_, starts)
-            else:
-                _coarsen(team_id, grain, parent, grain, slice_, starts)
+            source, of = (whole, FULL) if parent is None else ((SUMS, grain), parent)
+            _coarsen(team_id, source, of, grain, slice_, starts)
         made += ready
         with connection.cursor() as cursor:
             # PostgreSQL would take what is new for a handful of rows, and join them one by one.
@@ -235,17 +263,23 @@ def _parent(slice_: int, slices: Sequence[int]) -> int | None:
 
 
 def _coarsen(
-    team_id: UUID, source: Grain, parent: int, grain: Grain, slice_: int, starts: Sequence[datetime]
+    team_id: UUID,
+    source: Source,
+    parent: int,
+    grain: Grain,
+    slice_: int,
+    starts: Sequence[datetime],
 ) -> None:
     if not starts:
         return
+    table, finer = source
     with connection.cursor() as cursor:
-        cursor.execute(MEMORY)
+        cursor.execute(IN_BULK)
         cursor.execute(
-            COARSER.format(same_values=same_values_of(slice_)),
+            COARSER.format(source=table, same_values=same_values_of(slice_)),
             {
                 "team_id": team_id,
-                "source": source.number,
+                "finer": finer.number,
                 "parent": parent,
                 "grain": grain.number,
                 "slice": slice_,

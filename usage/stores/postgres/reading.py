@@ -42,8 +42,10 @@ def query(question: Question) -> Answer:
     while True:
         fed_seq, grains = _state(question)
         rows = _run(asked.sql(fed_seq, grains))
-        if rows[0][3] == fed_seq:
-            return _answer(rows[1:])
+        # Parts of one statement come in any order.
+        (watermark,) = (requests for _, span, _, requests, *_ in rows if span == WATERMARK)
+        if watermark == fed_seq:
+            return _answer([row for row in rows if row[1] != WATERMARK])
         # The feed went on between the two, and the newest events would be counted twice.
 
 
@@ -102,7 +104,7 @@ class _Asked:
         self.is_empty = not all(self.include.values())
 
     def sql(self, fed_seq: int, days: Sequence[Grain]) -> tuple[str, list[Any]]:
-        """Write one statement: its first row has the watermark, the others are signed sums."""
+        """Write one statement: a row has the watermark, the others are signed sums."""
         parts = [self._watermark(), self.tail(fed_seq)]
         if days:  # Else the team has nothing in the store.
             parts += self._kept(days)
@@ -115,7 +117,7 @@ class _Asked:
         noughts = ", ".join("0::bigint" for _ in Sums._fields[1:])
         return (
             (
-                "SELECT 1 AS sign, -1 AS span, '' AS text,"
+                f"SELECT 1 AS sign, {WATERMARK} AS span, '' AS text,"
                 " coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0) AS requests,"
                 f" {noughts}"
             ),
@@ -147,7 +149,7 @@ class _Asked:
             if self.question.group:
                 dimensions.add(self.question.group)
             slices = {grain: smallest(grain.size, dimensions) for grain in (*days, HOURS, QUARTERS)}
-            grains = [grain for grain, slice_ in slices.items() if slice_ is not None]
+            grains = tuple(grain for grain, slice_ in slices.items() if slice_ is not None)
             for piece in cover(self.question.starts, grains):
                 yield self._piece(sign, include, piece, slices[piece.grain] or 0)
 
