@@ -136,6 +136,19 @@ def test_who_may_only_read_sees_the_alerts_without_their_buttons(
     assert "Set alert" not in text_of(answer)
 
 
+def test_one_button_sets_an_alert_whether_there_are_some_or_none(
+    client: Client, team: Team, alice: User
+) -> None:
+    client.force_login(alice)
+
+    for _ in range(2):
+        # What htmx replaces has none of its own, and leaves the one above it.
+        above, alerts = client.get(page("alerts", team)).content.decode().split('id="alerts"')
+        opens = 'commandfor="create" command="show-modal"'
+        assert (above.count(opens), alerts.count(opens)) == (1, 0)
+        set_alert(team, alice)
+
+
 def test_a_team_has_at_most_fifty(client: Client, team: Team, alice: User) -> None:
     for amount in range(1, 51):
         set_alert(team, alice, amount)
