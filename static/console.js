@@ -73,12 +73,12 @@ async function drawCharts() {
       // By its place among all, also when it is shown alone.
       const color = trace.meta === "other" ? other[scheme()] : template.layout.colorway[place];
       if (trace.type === "bar") trace.marker = { ...trace.marker, color };
-      if (trace.meta === "total") trace.line = { color: template.layout.xaxis.linecolor, width: 1, shape: "hvh" };
+      if (trace.meta === "total") trace.line = { color: template.layout.font.color, width: 1.5, shape: "hvh" };
       if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
       if (layout.meta?.unit === "usd" && trace.hoverinfo !== "skip") trace.hovertemplate = trace.y.map(usd);
-      // What is not over yet is paler.
-      if (trace.type === "bar" && layout.meta?.running !== undefined) {
-        trace.marker = { ...trace.marker, opacity: trace.y.map((_, n) => (n === layout.meta.running ? 0.55 : 1)) };
+      // What is not over yet, or only a part of it, is paler.
+      if (trace.type === "bar" && layout.meta?.partial) {
+        trace.marker = { ...trace.marker, opacity: trace.y.map((_, n) => (layout.meta.partial.includes(n) ? 0.55 : 1)) };
       }
       // Of many groups, only those that had something at that time are named there.
       if (trace.type === "bar" && data.length > 1) trace.y = trace.y.map((height) => height || null);

@@ -147,8 +147,8 @@ def _layout(
     meta: dict[str, Any] = {"unit": "usd" if is_cost else "count"}
     if drill:
         meta["drill"] = drill
-    if periods[-1].is_running:
-        meta["running"] = len(periods) - 1
+    if partial := [place for place, one in enumerate(periods) if one.remark]:
+        meta["partial"] = partial
     layout: dict[str, Any] = {
         "meta": meta,
         "xaxis": {
@@ -176,4 +176,4 @@ def _layout(
 
 
 def _named(period: Period) -> str:
-    return f"{period.label}, so far" if period.is_running else period.label
+    return f"{period.label}, {period.remark}" if period.remark else period.label

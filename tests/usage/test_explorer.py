@@ -514,6 +514,17 @@ def test_a_day_far_from_its_like_is_marked_in_chart_and_table(client: Client, te
     assert len(figure(show(client, team, range="7d", dimension="requests"))["data"]) == 1
 
 
+def test_part_of_a_day_is_not_far_from_whole_ones(client: Client, team: Team) -> None:
+    items = [("prompt_text", 1, 90 * 10**10)]
+    at = datetime(2026, 2, 24, 9, tzinfo=UTC)
+    usage.record([make_record(team, at=at - timedelta(days=n), items=items) for n in range(70)])
+
+    page = show(client, team, **{"from": "2026-02-24T10:00", "to": "2026-02-27"})
+
+    assert "Unusual" not in shown(page)[-1]
+    assert "Unusual" in shown(page)[-2]
+
+
 def test_change_is_against_as_much_of_the_range_before(client: Client, team: Team) -> None:
     at = {
         "now": NOON,
@@ -531,6 +542,46 @@ def test_change_is_against_as_much_of_the_range_before(client: Client, team: Tea
     line = figure(page)["data"][-1]
     assert (line["name"], line["meta"]) == ("16 to 22 Feb 2026", "before")
     assert line["y"] == [0, 0, 0, 0, 0, 0, 52]
+
+
+@pytest.mark.parametrize(
+    ("query", "label"),
+    [
+        ({"range": "24h"}, "27 Feb 2026, 13:00 to 28 Feb 2026, 12:00"),
+        ({"from": "2026-03-01", "to": "2026-03-02"}, "27 Feb 2026, up to 12:00"),
+        ({"from": "2026-02-27", "to": "2026-02-28"}, "25 to 26 Feb 2026"),
+    ],
+)
+def test_change_names_the_time_that_is_compared(
+    client: Client, team: Team, query: dict[str, str], label: str
+) -> None:
+    usage.record([make_record(team, at=NOON - timedelta(days=number)) for number in range(9)])
+
+    assert cards(show(client, team, **query))["Change"].endswith(f" in {label}")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "granularity", "remarks"),
+    [
+        ("2026-02-25T13:15", "2026-02-28T20:15", "day", ["part of it", "", "", "part of it"]),
+        ("2026-02-28", "2026-03-01", "day", ["", "so far"]),
+        ("2026-02-28T10:00", "2026-02-28T13:15", "hour", ["", "", "", "part of it"]),
+        ("2026-02-16", "2026-02-25", "week", ["", "part of it"]),
+        ("2026-02-28T10:15", "2026-02-28T10:45", "15m", ["", ""]),
+    ],
+)
+def test_what_the_range_has_a_part_of_is_marked_in_table_chart_and_file(
+    client: Client, team: Team, first: str, last: str, granularity: str, remarks: list[str]
+) -> None:
+    usage.record([make_record(team, at=NOON - timedelta(days=30))])
+    query = {"from": first, "to": last, "granularity": granularity, "sort": "period"}
+
+    page = show(client, team, **query)
+
+    assert [row["remark"] for row in read_csv(client, team, **query)] == remarks
+    assert all(row.endswith(word) for row, word in zip(shown(page), remarks, strict=True))
+    partial = [place for place, remark in enumerate(remarks) if remark]
+    assert figure(page)["layout"]["meta"].get("partial", []) == partial
 
 
 def test_a_month_is_projected_once_there_is_enough_of_it(client: Client, team: Team) -> None:
@@ -616,7 +667,7 @@ def test_a_quiet_range_of_a_team_that_called_before_is_shown_as_noughts(
     page = show(client, team, range="7d")
 
     assert table(page)[-1] == ["7 days", "0", "0", "0", "0", "0", "$0.00", "0.0%"]
-    assert cards(page)["Change"] == "\N{EN DASH}|nothing in 16 to 22 Feb 2026"
+    assert cards(page)["Change"] == "\N{EN DASH}|nothing in 16 to 22 Feb 2026, up to 12:00 either"
     assert "No usage yet" not in page
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage.rules import Granularity, Preset, Range
+from usage.rules import Granularity, Preset, Range, periods, ticks
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [
@@ -203,3 +203,26 @@ def test_a_range_written_into_an_address_is_read_back_as_the_same(range_: Range)
     written = dict(range_.pairs())
 
     assert range_of(written["from"], written["to"], range_.zone.key) == range_
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    first=st.dates(date(2000, 1, 1), date(2030, 12, 31)),
+    days=st.integers(1, 200),
+    zone=st.sampled_from(ZONES),
+)
+def test_what_stands_between_two_others_is_whole(first: date, days: int, zone: str) -> None:
+    range_ = Range.of_moments(first, first + timedelta(days=days), ZoneInfo(zone))
+
+    for granularity in range_.granularities():
+        shown = periods(range_, granularity, now=range_.end)
+
+        assert not [period.label for period in shown[1:-1] if period.is_cut]
+
+
+def test_a_few_quarter_hours_are_named_one_by_one() -> None:
+    hour = range_of("2026-11-01T13:00", "2026-11-01T14:00")
+
+    named = ticks(periods(hour, Granularity.QUARTER, now=hour.end), Granularity.QUARTER)
+
+    assert [word for _, word in named] == ["13:00", "13:15", "13:30", "13:45"]

@@ -8,7 +8,15 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from usage.rules.ranges import DAY, QUARTER, Granularity, Range, day_label, range_label
+from usage.rules.ranges import (
+    DAY,
+    QUARTER,
+    Granularity,
+    Range,
+    begins_one,
+    day_label,
+    range_label,
+)
 
 MOST_TICKS: Final = 8
 LONG: Final = 2 * DAY
@@ -22,7 +30,13 @@ class Period:
     end: datetime
     label: str
     is_running: bool  # Not over yet.
-    is_cut: bool  # A week or month of which the range has a part.
+    is_cut: bool  # The range has a part of it only.
+
+    @property
+    def remark(self) -> str:
+        """What stands beside its name, in pages and files: "so far, part of it"."""
+        remarks = {"so far": self.is_running, "part of it": self.is_cut}
+        return ", ".join(remark for remark, holds in remarks.items() if holds)
 
     @property
     def range(self) -> Range:
@@ -62,13 +76,7 @@ def _label(begin: datetime, end: datetime, granularity: Granularity) -> str:
 
 
 def _is_cut(begin: datetime, end: datetime, granularity: Granularity) -> bool:
-    first, last = begin.date(), _last(end).date()
-    match granularity:
-        case Granularity.WEEK:
-            return (last - first) < 6 * DAY
-        case Granularity.MONTH:
-            return first.day != 1 or (last + DAY).day != 1
-    return False
+    return not (begins_one(begin, granularity) and begins_one(end, granularity))
 
 
 def _last(end: datetime) -> datetime:
@@ -88,7 +96,7 @@ def ticks(shown: Sequence[Period], granularity: Granularity) -> list[tuple[int, 
         places = [
             place for place, one in enumerate(shown) if one.begin.hour == one.begin.minute == 0
         ]
-    elif is_by_time:
+    elif is_by_time and len(shown) > MOST_TICKS:
         places = [place for place, one in enumerate(shown) if not one.begin.minute]
     else:
         places = list(range(len(shown)))

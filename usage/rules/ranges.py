@@ -279,6 +279,18 @@ def _boundaries(range_: Range, granularity: Granularity) -> Iterator[datetime]:
                 month = months_before(month, -1)
 
 
+def begins_one(local: datetime, granularity: Granularity) -> bool:
+    """Say whether a span of this length begins at a local time, as `_boundaries` has them."""
+    zone, moment = local.tzinfo, local.astimezone(UTC)
+    assert isinstance(zone, ZoneInfo)  # noqa: S101 -- local times are a zone's
+    if granularity is Granularity.QUARTER:
+        return True
+    if granularity is Granularity.HOUR:
+        return not local.minute or (moment - QUARTER).astimezone(zone).hour != local.hour
+    is_first = {Granularity.WEEK: not local.weekday(), Granularity.MONTH: local.day == 1}
+    return moment == _midnight(local.date(), zone) and is_first.get(granularity, True)
+
+
 def _once(first: date, last: date, zone: ZoneInfo) -> Iterator[datetime]:
     """Say when days begin. One that a zone left out altogether begins when the next does."""
     before = None

@@ -1,7 +1,7 @@
 """What the explorer shows: one view of a team's usage, asked of the store at one moment."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -58,8 +58,13 @@ class Before:
     values: Sequence[int]  # Of its own periods; empty unless they were asked for.
 
     @property
-    def is_cut(self) -> bool:
-        return self.until < self.range.end
+    def label(self) -> str:
+        """Name what is compared: "16 to 22 Feb 2026, up to 12:00"."""
+        compared = replace(self.range, end=self.until, preset=None)
+        if not self.range.is_days or compared.is_days:
+            return compared.label
+        label = rules.range_label(compared.first, compared.last)
+        return f"{label}, up to {self.until.astimezone(self.range.zone):%H:%M}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +329,12 @@ class _Earlier:
             (begin.astimezone(zone).date(), _sum(self._sums[places[begin] : places[end]]))
             for begin, end in pairwise(self._days)
         ]
-        days += [(period.begin.date(), sums) for period, sums in zip(shown, by_period, strict=True)]
+        # Part of a day says nothing about the day.
+        days += [
+            (period.begin.date(), sums)
+            for period, sums in zip(shown, by_period, strict=True)
+            if not period.is_cut
+        ]
         # Days before the first request say nothing about what is usual.
         first = next((place for place, (_, sums) in enumerate(days) if sums.requests), len(days))
         costs = {day: sums.cost_ticks for day, sums in days[first:]}

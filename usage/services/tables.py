@@ -186,8 +186,7 @@ def table_json(shown: Table) -> str:
 def _heads(line: Line) -> list[str]:
     if line.period:
         period = line.period
-        remark = "so far" if period.is_running else "cut by the range" if period.is_cut else ""
-        return [period.begin.isoformat(), period.end.isoformat(), remark]
+        return [period.begin.isoformat(), period.end.isoformat(), period.remark]
     assert line.group  # noqa: S101 -- a line is one or the other
     return [line.group.value, line.group.name.text, line.group.name.remark]
 

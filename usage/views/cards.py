@@ -74,11 +74,10 @@ def _total_card(report: Report) -> Card:
 
 def _change_card(report: Report) -> Card:
     before, measure = report.before, report.wanted.measure
-    remark = f"from {amount(measure, before.total)} in {before.range.label}"
-    if before.is_cut:
-        remark += f", up to {before.until.astimezone(before.range.zone):%H:%M}"
     if report.change is None:
-        return Card("Change", "\N{EN DASH}", f"nothing in {before.range.label}")
+        either = "" if report.measured else " either"
+        return Card("Change", "\N{EN DASH}", f"nothing in {before.label}{either}")
+    remark = f"from {amount(measure, before.total)} in {before.label}"
     sign = "+" if report.change > 0 else "\N{MINUS SIGN}" if report.change < 0 else "±"
     return Card("Change", f"{sign}{abs(report.change):,.1f}%", remark)
 

@@ -24,7 +24,6 @@ from usage.rules import (
     Granularity,
     Group,
     Measure,
-    Period,
     Preset,
     Range,
     Wanted,
@@ -259,16 +258,11 @@ def _of_period(
         "cells": _cells(shown.columns, line.cells),
         "is_dim": not line.sums.requests,
         "text": line.period.label,
-        "remark": _remark(line.period),
+        "remark": line.period.remark,
         "url": url,
         "boosts": True,
         "mark": anomaly.sentence(usd) if anomaly else "",
     }
-
-
-def _remark(period: Period) -> str:
-    remarks = {"so far": period.is_running, "part of it": period.is_cut}
-    return ", ".join(remark for remark, holds in remarks.items() if holds)
 
 
 def _only(wanted: Wanted, value: str) -> str:
