@@ -75,7 +75,7 @@ def stacked(
     for name, values, place in series:
         trace: dict[str, Any] = {
             "type": "bar",
-            "name": name,
+            "name": _plain(name),
             "y": _heights(values, is_cost=is_cost),
         }
         if place is None:
@@ -112,6 +112,11 @@ def _marks(
         # Plotly would show the nearest one over every bar; the page has the sentences.
         "hoverinfo": "skip",
     }
+
+
+def _plain(text: str) -> str:
+    """Keep Plotly from reading markup, links among it, in what people call their keys."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _line(name: str, values: Sequence[int], meta: str, *, is_cost: bool) -> dict[str, Any]:

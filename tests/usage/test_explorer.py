@@ -498,6 +498,26 @@ def test_values_that_are_chosen_are_chips_that_can_be_taken_away(
     assert "Filters (2)" in page
 
 
+def test_a_field_may_be_filtered_on_both_sides(client: Client, team: Team) -> None:
+    usage.record([make_record(team, cluster=cluster) for cluster in ("fra-1", "")])
+
+    page = show(client, team, cluster="fra-1", not_cluster="(none)")
+
+    assert cards(page)["Requests"].startswith("1|")
+    assert ">Cluster is fra-1<" in page
+    # What the panel has no room for goes along with what it sends.
+    assert '<input type="hidden" name="not_cluster" value="(none)">' in page
+
+
+def test_a_key_s_name_is_no_markup_for_the_chart(client: Client, alice: User, team: Team) -> None:
+    key = create_key(team, alice, '<a href="https://evil.example">Open</a> & go')
+    usage.record([make_record(team, key_id=key.pk)])
+
+    names = [trace["name"] for trace in figure(show(client, team, group="api_key"))["data"]]
+
+    assert names == ['&lt;a href="https://evil.example">Open&lt;/a> &amp; go']
+
+
 def test_a_day_far_from_its_like_is_marked_in_chart_and_table(client: Client, team: Team) -> None:
     def day(number: int, usd: int) -> Any:
         items = [("prompt_text", 1, usd * 10**10)]

@@ -13,6 +13,7 @@ from django.core import mail
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import reverse
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Membership, Team, User
@@ -181,6 +182,31 @@ def test_to_ask_twice_for_the_same_is_to_ask_once(team: Team, alice: User) -> No
 
     assert ask(team, alice) == first
     assert ask(team, make_admin(team)) != first
+
+
+def test_a_form_that_was_used_before_asks_anew_for_what_there_is_not(
+    team: Team, alice: User
+) -> None:
+    cancelled, theirs = ask(team, alice), ask(make_team(), alice)
+    usage.cancel_export(
+        membership=Membership.objects.get(team=team, user=alice),
+        export_id=cancelled.pk,
+        now=NOON,
+    )
+
+    again = ask(team, alice, export_id=cancelled.pk)
+    other = ask(team, alice, Search(begin=NOON - DAY, end=NOON), export_id=theirs.pk)
+
+    assert len({cancelled.pk, theirs.pk, again.pk, other.pk}) == 4
+    assert [again.team, other.team] == [team, team]
+
+
+def test_a_worker_that_is_killed_keeps_no_other_file_waiting(team: Team, alice: User) -> None:
+    ask(team, alice)
+
+    # A lock of the queue's would stay with the job of a worker that is gone.
+    jobs = ProcrastinateJob.objects.filter(task_name="usage.tasks.make_export")
+    assert list(jobs.values_list("lock", flat=True)) == [None]
 
 
 def test_at_most_three_are_made_at_a_time(team: Team, alice: User) -> None:

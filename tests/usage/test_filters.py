@@ -56,6 +56,10 @@ def test_an_address_is_read_in_whatever_spelling_it_is_written() -> None:
         (f"model={'m' * 121}", f"“{'m' * 40}…” is not a name"),
         ("model=a%00b", "“ab” is not a name"),
         ("&".join(f"model={n}" for n in range(51)), "51 values of Model. At most 50"),
+        (
+            "&".join(f"model=a{n}&not_model=b{n}" for n in range(26)) + "&model_is=not",
+            "52 values of Model. At most 50",
+        ),
         ("token_type=reasoning&not_token_type=reasoning", "No token type is left"),
     ],
 )

@@ -135,7 +135,7 @@ def read(query: Query) -> Filters:
     for field in Field:
         values = {False: _values(query, field, field), True: _values(query, field, f"{NOT}{field}")}
         if query.getlist(f"{field}_is") == ["not"]:
-            values = {False: (), True: _unique((*values[True], *values[False]))}
+            values = {False: (), True: _few(field, (*values[True], *values[False]))}
         choices += [Choice(field, found, is_not) for is_not, found in values.items() if found]
     filters = Filters(tuple(choices))
     if not filters.items():
@@ -145,19 +145,19 @@ def read(query: Query) -> Filters:
 
 def _values(query: Query, field: Field, name: str) -> tuple[str, ...]:
     # A field that was left empty asks for nothing.
-    values = _unique(
-        [_CHECKS[field](value.strip()) for value in query.getlist(name) if value.strip()]
+    return _few(
+        field, [_CHECKS[field](value.strip()) for value in query.getlist(name) if value.strip()]
     )
+
+
+def _few(field: Field, found: Sequence[str]) -> tuple[str, ...]:
+    values = tuple(dict.fromkeys(found))
     if len(values) > MOST_VALUES:
         raise FilterError(
             f"These are {len(values):,} values of {field.label}. "
             f"At most {MOST_VALUES} can be chosen."
         )
     return values
-
-
-def _unique(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
 
 
 def written(field: Field, value: str) -> str:

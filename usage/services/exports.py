@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from allauth.account.adapter import get_adapter
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from procrastinate.contrib.django import app
 
@@ -116,9 +116,12 @@ def ask_export(
     """
     team = accounts.lock_team(team)
     active = UsageExport.of(team).filter(state__in=ACTIVE)
-    same = Q(pk=export_id) | Q(asked_by=user, query=search.as_json(), state__in=ACTIVE)
-    if known := UsageExport.of(team).filter(same).first():
+    # A form that is sent again after its file was cancelled, or for something else, asks anew.
+    same = Q(asked_by=user, state__in=ACTIVE) | Q(pk=export_id, state__in=(*ACTIVE, _State.READY))
+    if known := UsageExport.of(team).filter(same, query=search.as_json()).first():
         return known
+    if UsageExport.across_teams.filter(pk=export_id).exists():
+        export_id = uuid4()
     if active.count() >= MOST_ACTIVE:
         raise TooManyExportsError
     if (requests := _count(team, search)) > MOST_ROWS:
@@ -253,9 +256,8 @@ def _end(export: UsageExport, state: UsageExport.State, now: datetime) -> None:
 
 def go_on(export_id: UUID) -> None:
     """Have a job go on with the file."""
-    # Files of all teams take turns, so that the other jobs have theirs.
-    task = app.configure_task("usage.tasks.make_export", lock="usage_exports")
-    task.defer(export_id=str(export_id))
+    # Without a lock of the queue's, which a worker that is killed would keep for ever.
+    app.configure_task("usage.tasks.make_export").defer(export_id=str(export_id))
 
 
 # --- Reading ----------------------------------------------------------------------------------
@@ -291,7 +293,11 @@ def parts_of(export: UsageExport) -> Iterator[bytes]:
     """Read the file, a piece at a time."""
     parts = UsageExportPart.of(export.team).filter(export=export).order_by("number")
     for pk in list(parts.values_list("pk", flat=True)):
-        yield gzip.decompress(parts.values_list("content", flat=True).get(pk=pk))
+        content = parts.values_list("content", flat=True).get(pk=pk)
+        # Whoever reads slowly must not keep a connection that pages are waiting for.
+        if not connection.in_atomic_block:
+            connection.close()
+        yield gzip.decompress(content)
 
 
 def exports_of(user: User) -> list[dict[str, Any]]:

@@ -91,6 +91,8 @@ def _make(month: datetime) -> None:
     bounds = {"first": _first_id(month), "end": _first_id(month_after(month))}
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        # What came in between, after the move, could not be told from what has to be moved.
+        cursor.execute(f"LOCK TABLE {NET} IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(
             f"CREATE TABLE {table} (LIKE usage_usageevent INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
         )

@@ -80,9 +80,9 @@ class _Chip:
 def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[str, Any]:
     wanted = form.wanted
     filters = wanted.filters
-    named = {
-        choice.field: _names_of(request, choice.field, choice.values) for choice in filters.choices
-    }
+    named: dict[Field, dict[str, Name]] = {choice.field: {} for choice in filters.choices}
+    for choice in filters.choices:
+        named[choice.field] |= _names_of(request, choice.field, choice.values)
     return {
         "wanted": wanted,
         "presets": [(preset, _address(wanted, preset, now)) for preset in Preset],
@@ -129,7 +129,11 @@ def _panel(field: Field, wanted: Wanted, named: dict[Field, dict[str, Name]]) ->
             for value in (chosen.values if chosen else ())
         ],
         # Both "is" and "is not" of a field is possible in an address, and is kept.
-        "kept": [(other.name, value) for other in sides[1:] for value in other.values],
+        "kept": [
+            (other.name, rules.filters.written(field, value))
+            for other in sides[1:]
+            for value in other.values
+        ],
         "count": sum(len(side.values) for side in sides),
     }
 
