@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
+from allauth.mfa.models import Authenticator
+from django.test import Client
+
 from accounts.actors import SYSTEM
 from accounts.models import Membership, Team, User
 from accounts.rules import Permission
@@ -42,6 +45,17 @@ def make_member(
 
 def make_admin(team: Team, name: str = "") -> User:
     return make_member(team, Membership.Role.ADMIN, name=name)
+
+
+def sign_in_staff(client: Client) -> Client:
+    """Sign in as staff who passed a second factor."""
+    user = User.objects.create_superuser("sam@example.test", PASSWORD, name="Sam Support")
+    factor = Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    client.force_login(user)
+    session = client.session
+    session["otp_device_id"] = f"accounts.factor/{factor.pk}"
+    session.save()
+    return client
 
 
 def make_funded_team(*, usd: str | None = None, ticks: int | None = None) -> Team:

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 import time_machine
-from allauth.mfa.models import Authenticator
 from django.test import Client
 
-from accounts.models import Team, User
-from tests.factories import NOON, PASSWORD, make_admin, make_team
+from accounts.models import Team
+from tests.factories import NOON, make_admin, make_team, sign_in_staff
 
 
 @pytest.fixture
@@ -31,11 +30,4 @@ def alice(team: Team, client: Client) -> Client:
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    """Sign in as staff who passed a second factor."""
-    user = User.objects.create_superuser("sam@example.test", PASSWORD, name="Sam Support")
-    factor = Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
-    client.force_login(user)
-    session = client.session
-    session["otp_device_id"] = f"accounts.factor/{factor.pk}"
-    session.save()
-    return client
+    return sign_in_staff(client)

@@ -41,6 +41,7 @@ from usage.services.exports import advance as advance_export
 from usage.services.exports import go_on as go_on_with_export
 from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
+from usage.services.lag import MOST_COUNTED, is_fed, lag
 from usage.services.partitions import drop_partitions, make_partitions, make_partitions_ahead
 from usage.services.record import (
     RequestRecord,
@@ -52,6 +53,7 @@ from usage.services.record import (
 from usage.services.refilling import NoClickHouseError, refill_clickhouse
 from usage.services.requests import Narrowing, RequestsPage, ShownRequest, narrowings
 from usage.services.requests import find as find_request
+from usage.services.requests import named as named_requests
 from usage.services.requests import page as requests_page
 from usage.services.totals import (
     RequestCount,
@@ -68,6 +70,7 @@ from usage.services.verify import sum_differences
 
 __all__ = [
     "EXPORTS_KEPT_FOR",
+    "MOST_COUNTED",
     "AlertChangedError",
     "AlertTerms",
     "AlertTermsError",
@@ -114,9 +117,12 @@ __all__ = [
     "forget_addresses_in_clickhouse",
     "go_on_with_export",
     "has_any",
+    "is_fed",
     "keep_zones",
+    "lag",
     "make_partitions",
     "make_partitions_ahead",
+    "named_requests",
     "narrowings",
     "parts_of",
     "rebuild",

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection, transaction
 
 from accounts.one_by_one import one_by_one
 from usage import stores
-from usage.models import UsageEvent
+from usage.models import UsageEvent, UsageFeed
 from usage.stores import Store
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ def feed(*, now: datetime) -> None:
 
 def feed_store(store: Store, upto: int, *, now: datetime) -> None:
     """Feed one store up to a `seq` that is decided. Raises what the store raises."""
+    # On its own: one that never could be reached is to be seen waiting, too.
+    UsageFeed.objects.get_or_create(store=store.name)
     while _feed_chunk(store, upto, now):
         pass
 
