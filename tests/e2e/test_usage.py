@@ -79,11 +79,11 @@ def test_controls_change_the_view_and_its_address_and_back_brings_the_last_one(
     page.get_by_label("Dimension").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("figcaption strong")).to_have_text("Tokens per day")
-    expect(page).to_have_url(re.compile(r"\?range=7d&dimension=tokens$"))
+    expect(page).to_have_url(re.compile(r"\?range=7d&tz=[^&]+&dimension=tokens$"))
     # It is still where it was, for whoever uses the keyboard.
     expect(page.get_by_label("Dimension")).to_be_focused()
     page.get_by_label("Group by").select_option("Model")
-    expect(page).to_have_url(re.compile(r"\?range=7d&dimension=tokens&group=model$"))
+    expect(page).to_have_url(re.compile(r"\?range=7d&tz=[^&]+&dimension=tokens&group=model$"))
     expect(page.locator("tfoot th")).to_have_text("14 models")
     page.get_by_role("link", name="By day").click()
     expect(page.locator("tfoot th")).to_have_text("7 days")
@@ -109,7 +109,7 @@ def test_a_click_on_a_bar_leads_to_its_hours(page: Page, address: str) -> None:
     page.mouse.click(box["x"] + box["width"] * 4.5 / 7, box["y"] + box["height"] * 0.9)
 
     expect(page.locator("figcaption strong")).to_have_text("Cost per hour")
-    expect(page).to_have_url(re.compile(r"\?from=(\d{4}-\d\d-\d\d)&to=\1&group=model$"))
+    expect(page).to_have_url(re.compile(r"\?from=(\d{4}-\d\d-\d\d)&to=\1&tz=[^&]+&group=model$"))
     expect(page.get_by_label("Granularity")).to_have_value("hour")
     page.go_back()
     expect(page.locator("figcaption strong")).to_have_text("Cost per day")
@@ -145,7 +145,7 @@ def test_a_filter_is_found_among_thousands_chosen_and_taken_away(page: Page, add
     page.get_by_role("button", name="Apply filters").click()
 
     expect(page.locator(".chip")).to_have_count(2)
-    expect(page).to_have_url(re.compile(r"\?range=7d&ip=10\.7\.3\.249&ip=10\.7\.5\.111$"))
+    expect(page).to_have_url(re.compile(r"\?range=7d&tz=[^&]+&ip=10\.7\.3\.249&ip=10\.7\.5\.111$"))
     requests = page.locator("tfoot td").first
     expect(requests).to_have_text("2")
     page.get_by_role("link", name="Without: Request IP is 10.7.3.249").click()
@@ -154,7 +154,7 @@ def test_a_filter_is_found_among_thousands_chosen_and_taken_away(page: Page, add
     page.get_by_label("Request IP is or is not").select_option("is not")
     page.get_by_role("button", name="Apply filters").click()
     expect(requests).to_have_text("1,999")
-    expect(page).to_have_url(re.compile(r"\?range=7d&not_ip=10\.7\.5\.111$"))
+    expect(page).to_have_url(re.compile(r"\?range=7d&tz=[^&]+&not_ip=10\.7\.5\.111$"))
 
 
 def test_it_fits_a_phone_with_its_panels_open(page: Page, address: str) -> None:

@@ -169,6 +169,38 @@ def test_a_day_is_a_day_where_the_reader_is_or_wants_to_be(
     assert table(asked) == table(in_kathmandu)
 
 
+def test_an_address_that_is_shared_shows_the_same_to_whoever_opens_it(
+    client: Client, alice: User, team: Team
+) -> None:
+    usage.record([make_record(team, at=NOON - timedelta(hours=3 * n)) for n in range(16)])
+    alice.timezone = "Asia/Kathmandu"
+    alice.save()
+    query = {"from": "2026-02-28", "to": "2026-02-28", "dimension": "tokens"}
+    address = client.get(usage_url(team), query, headers=USAGE).headers["HX-Push-Url"]
+    hers = client.get(address).content.decode()
+    client.force_login(make_admin(team))
+
+    his = client.get(address).content.decode()
+
+    assert "tz=Asia%2FKathmandu" in address
+    assert table(hers) == table(his)
+
+
+def test_a_range_with_a_name_keeps_it_when_only_the_zone_is_another(
+    client: Client, team: Team
+) -> None:
+    usage.record([make_record(team)])
+    fields = dict(re.findall(r'name="(held|from|to)" value="([^"]*)"', show(client, team)))
+
+    def address(**changes: str) -> str:
+        response = client.get(usage_url(team), fields | changes, headers=USAGE)
+        return response.headers["HX-Push-Url"].partition("?")[2]
+
+    assert address(tz="Asia/Tokyo") == "range=month&tz=Asia%2FTokyo"
+    assert address(**{"from": "2026-02-01"}) == "from=2026-02-01&to=2026-03-01&tz=UTC"
+    assert "range=for" not in show(client, team, **fields | {"held": "for ever"})
+
+
 def test_today_is_what_the_reader_calls_today(client: Client, alice: User, team: Team) -> None:
     usage.record([make_record(team)])
     alice.timezone = "Pacific/Kiritimati"  # Where it is the second of March already.
@@ -494,7 +526,9 @@ def test_values_that_are_chosen_are_chips_that_can_be_taken_away(
 
     page = show(client, team, range="7d", model="atlas-8b", not_ip="203.0.113.9")
 
-    assert 'href="?range=7d&not_ip=203.0.113.9" aria-label="Without: Model is atlas-8b"' in page
+    assert (
+        'href="?range=7d&tz=UTC&not_ip=203.0.113.9" aria-label="Without: Model is atlas-8b"' in page
+    )
     assert "Filters (2)" in page
 
 
@@ -629,7 +663,7 @@ def test_htmx_gets_the_part_that_changes_and_the_short_address_of_it(
     other = client.get(url, headers={"HX-Request": "true", "HX-Target": "days"})
 
     assert part.content.decode().strip().startswith('<div id="usage"')
-    assert part.headers["HX-Push-Url"] == f"{usage_url(team)}?range=7d"
+    assert part.headers["HX-Push-Url"] == f"{usage_url(team)}?range=7d&tz=UTC"
     assert page.content.decode().lstrip().startswith("<!doctype html>")
     assert b"<!doctype html>" in other.content
     assert "HX-Push-Url" not in page.headers

@@ -27,7 +27,7 @@ class ExplorerForm(RangeForm):
 
     def __init__(self, data: QueryDict, *, zone: ZoneInfo, now: datetime) -> None:
         super().__init__(data, zone=zone, now=now)
-        self.own_zone, self._query = zone, data
+        self._query = data
         self.notes: list[str] = []
         self.filters = Filters()
 
@@ -50,7 +50,6 @@ class ExplorerForm(RangeForm):
         sort = self._query.get("sort", "")
         self.wanted = Wanted(
             range=self.range,
-            own_zone=self.own_zone,
             granularity=self._fitting(granularity),
             measure=measure or Measure.COST,
             group=group,

@@ -37,11 +37,24 @@ class RangeForm(forms.Form):
         self._name = data.get("range", "")
         if not self._name and not data.get("from") and not data.get("to"):
             self._name = str(Preset.MONTH)
+        name, _, days = data.get("held", "").partition(" ")
+        if not self._name and days == f"{data.get('from')} {data.get('to')}":
+            self._name = name
 
     @property
     def preset(self) -> Preset | None:
         """The range with a name that is asked for; when nothing is asked, this month."""
         return next((preset for preset in Preset if preset == self._name), None)
+
+    @property
+    def held(self) -> str:
+        """What the form sends besides the days of a range that has a name.
+
+        As long as nobody changes these, it is still that range, and goes with the clock.
+        """
+        if not self.preset or self.errors:
+            return ""
+        return f"{self.preset} {self.range.first} {self.range.last}"
 
     def clean_tz(self) -> str:
         # As people type it: any case, and a space where the name has a line.

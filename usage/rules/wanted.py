@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from usage.rules.filters import Filters
 from usage.rules.questions import ITEMS, Dimension, Sums
@@ -86,7 +85,6 @@ class Wanted:
     """A view of the explorer. Two that are equal show the same, and have the same address."""
 
     range: Range
-    own_zone: ZoneInfo  # The reader's, which an address need not name.
     granularity: Granularity
     measure: Measure = Measure.COST
     group: Group | None = None
@@ -111,10 +109,11 @@ class Wanted:
         return self.filters.items()
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Write it as the names and values of an address, without what is usual."""
-        pairs = self.range.pairs()
-        if self.range.zone != self.own_zone:
-            pairs.append(("tz", self.range.zone.key))
+        """Write it as the names and values of an address, without what is usual.
+
+        The zone is always there: whoever it is shared with is to see the same days.
+        """
+        pairs = [*self.range.pairs(), ("tz", self.range.zone.key)]
         if self.granularity != self.range.usual():
             pairs.append(("granularity", self.granularity))
         if self.measure is not Measure.COST:
