@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from threading import Event
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Team
-from tests.factories import NOON, make_team
+from tests.factories import NOON, make_member, make_team
 from tests.races import race
 from tests.servers import DEADLINE_SECONDS
 from tests.usage.requests import make_record
 from usage import services as usage
 from usage import stores
-from usage.models import UsageEvent, UsageFeed, UsageRollup
+from usage.models import UsageEvent, UsageFeed, UsageRollup, UsageZone
 from usage.rules import Question
 from usage.services.feeding import CHUNK, decided_seq, feed_store
+from usage.stores.postgres.building import drop_days
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,6 +96,42 @@ def test_a_question_in_the_midst_of_feeding_counts_every_request_once() -> None:
 
     assert race(feed, ask) == [None, None]
     assert set(counts) == {20}
+
+
+@pytest.mark.parametrize("between", ["feed", "drop the zone"])
+def test_a_question_is_asked_again_if_the_sums_change_between_its_two_statements(
+    between: str,
+) -> None:
+    team, zone = make_team(), ZoneInfo("Europe/Berlin")
+    member = make_member(team)
+    member.timezone = zone.key
+    member.save()
+    usage.record([make_record(team) for _ in range(20)])
+    usage.feed(now=NOON)
+    usage.record([make_record(team) for _ in range(5)])
+    changed = Event()
+
+    def change() -> None:
+        if between == "feed":
+            usage.feed(now=NOON)
+        else:
+            with transaction.atomic():
+                drop_days(UsageZone.of(team).get(name=zone.key).pk)
+
+    def change_after_the_first(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if not changed.is_set() and "FROM usage_usagezone" in sql:
+            changed.set()
+            assert race(change) == [None]
+        return result
+
+    day = (NOON - timedelta(hours=13), NOON + timedelta(hours=11))
+    question = Question(team_id=team.pk, starts=day, zone=zone)
+    with connection.execute_wrapper(change_after_the_first):
+        (sums,) = stores.current().query(question).values()
+
+    assert changed.is_set()
+    assert sums.requests == 25
 
 
 class DyingStore:

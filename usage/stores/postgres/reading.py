@@ -1,13 +1,15 @@
 """Answering questions: from the sums, and from the events that are not in them yet."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from django.db import connection
 
 from usage.rules import Answer, Dimension, Grain, Piece, Question, Sums, cover
+from usage.stores import StoreUnavailableError
 from usage.stores.postgres.slices import (
     ALWAYS,
     EVENT_TEXTS,
@@ -30,23 +32,32 @@ STATE: Final = """
         (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s),
         (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s)
 """
-# A number of a span that no question has: the row tells how far the store is fed.
-WATERMARK: Final = -1
+# A number of a span that no question has.
+STATE_ROW: Final = -1
+# The feed goes on once a minute, and zones change once an hour.
+TRIES: Final = 10
 
 
 def query(question: Question) -> Answer:
-    """Answer from the database as it is at one moment, in two statements."""
+    """Answer from the database as it is at one moment, in two statements.
+
+    Raises StoreUnavailableError if what the first one found is never what the second one finds.
+    """
     asked = _Asked(question)
     if asked.is_empty:
         return {}
-    while True:
-        fed_seq, grains = _state(question)
-        rows = _run(asked.sql(fed_seq, grains))
+    for _ in range(TRIES):
+        state = _state(question)
+        rows = _run(asked.sql(state))
         # Parts of one statement come in any order.
-        (watermark,) = (requests for _, span, _, requests, *_ in rows if span == WATERMARK)
-        if watermark == fed_seq:
-            return _answer([row for row in rows if row[1] != WATERMARK])
-        # The feed went on between the two, and the newest events would be counted twice.
+        (found,) = (
+            (fed_seq, zones) for _, span, _, fed_seq, zones, *_ in rows if span == STATE_ROW
+        )
+        if found == (state.fed_seq, int(state.zone_id > 0)):
+            return _answer([row for row in rows if row[1] != STATE_ROW])
+        # The feed went on between the two, so the newest events would be counted twice; or the
+        # zone is no longer kept, so its days would be missed.
+    raise StoreUnavailableError
 
 
 def of_events(question: Question, *, after: int) -> Answer:
@@ -55,15 +66,20 @@ def of_events(question: Question, *, after: int) -> Answer:
     return {} if asked.is_empty else _answer(_run(asked.tail(after)))
 
 
-def _state(question: Question) -> tuple[int, list[Grain]]:
-    """Say how far the store is fed, and which days and months it can answer with."""
+class _State(NamedTuple):
+    """How far the store is fed, and the zone whose days and months it can answer with, or 0."""
+
+    fed_seq: int
+    zone_id: int
+    zone: str
+
+
+def _state(question: Question) -> _State:
     team_id, zone = question.team_id, question.zone.key
     with connection.cursor() as cursor:
         cursor.execute(STATE, [NAME, team_id, zone, team_id, ALWAYS])
         fed_seq, own, always = cursor.fetchone()
-    if own:
-        return fed_seq, days_and_months(own, zone)
-    return fed_seq, days_and_months(always, ALWAYS) if always else []
+    return _State(fed_seq, own, zone) if own else _State(fed_seq, always or 0, ALWAYS)
 
 
 def _run(statement: tuple[str, list[Any]]) -> list[tuple[Any, ...]]:
@@ -103,25 +119,26 @@ class _Asked:
         self.exclude = {name: values for name, values in self.exclude.items() if values}
         self.is_empty = not all(self.include.values())
 
-    def sql(self, fed_seq: int, days: Sequence[Grain]) -> tuple[str, list[Any]]:
-        """Write one statement: a row has the watermark, the others are signed sums."""
-        parts = [self._watermark(), self.tail(fed_seq)]
-        if days:  # Else the team has nothing in the store.
-            parts += self._kept(days)
+    def sql(self, state: _State) -> tuple[str, list[Any]]:
+        """Write one statement: a row has the state as it is then, the others are signed sums."""
+        parts = [self._state_row(state), self.tail(state.fed_seq)]
+        if state.zone_id:  # Else the team has nothing in the store.
+            parts += self._kept(days_and_months(state.zone_id, state.zone))
         return (
             " UNION ALL ".join(sql for sql, _ in parts),
             [value for _, values in parts for value in values],
         )
 
-    def _watermark(self) -> tuple[str, list[Any]]:
-        noughts = ", ".join("0::bigint" for _ in Sums._fields[1:])
+    def _state_row(self, state: _State) -> tuple[str, list[Any]]:
+        noughts = ", ".join("0::bigint" for _ in Sums._fields[2:])
         return (
             (
-                f"SELECT 1 AS sign, {WATERMARK} AS span, '' AS text,"
+                f"SELECT 1 AS sign, {STATE_ROW} AS span, '' AS text,"
                 " coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0) AS requests,"
+                " (SELECT count(*) FROM usage_usagezone WHERE id = %s) AS failed,"
                 f" {noughts}"
             ),
-            [NAME],
+            [NAME, state.zone_id],
         )
 
     def tail(self, fed_seq: int) -> tuple[str, list[Any]]:
@@ -150,8 +167,11 @@ class _Asked:
                 dimensions.add(self.question.group)
             slices = {grain: smallest(grain.size, dimensions) for grain in (*days, HOURS, QUARTERS)}
             grains = tuple(grain for grain, slice_ in slices.items() if slice_ is not None)
-            for piece in cover(self.question.starts, grains):
-                yield self._piece(sign, include, piece, slices[piece.grain] or 0)
+            pieces = cover(self.question.starts, grains)
+            for grain in grains:
+                found = [piece for piece in pieces if piece.grain == grain]
+                if found:
+                    yield self._part(sign, include, slices[grain] or 0, found)
 
     def _terms(self) -> list[tuple[int, Texts]]:
         """Turn "is not" into all minus what is, as the sums of the others are many.
@@ -164,9 +184,12 @@ class _Asked:
                 terms += [(-sign, {**include, name: texts}) for sign, include in terms]
         return terms
 
-    def _piece(self, sign: int, include: Texts, piece: Piece, slice_: int) -> tuple[str, list[Any]]:
+    def _part(
+        self, sign: int, include: Texts, slice_: int, pieces: Sequence[Piece]
+    ) -> tuple[str, list[Any]]:
+        """Write the sums of one slice and grain, however many pieces of time they are of."""
         team_id, starts, group = self.question.team_id, self.question.starts, self.question.group
-        span, values = _span_of(piece, starts)
+        span, values = _span_of(pieces, starts)
         conditions = ["series.team_id = %s AND series.slice = %s"]
         of_series: list[Any] = [team_id, slice_]
         known = [(name, texts, "= ANY") for name, texts in include.items()]
@@ -185,9 +208,14 @@ class _Asked:
             " FROM usage_usageseries AS series"
             " JOIN usage_usagerollup AS rollup ON rollup.series_id = series.id"
             f" WHERE {' AND '.join(conditions)}"
-            " AND rollup.grain = %s AND rollup.start >= %s AND rollup.start < %s GROUP BY 1, 2"
+            " AND rollup.grain = %s AND rollup.start >= %s AND rollup.start < %s"
         )
-        values += [*of_series, piece.grain.number, piece.start, piece.end]
+        values += [*of_series, pieces[0].grain.number, pieces[0].start, pieces[-1].end]
+        if len(pieces) > 1:
+            # Between the pieces are gaps, so the odd ones of all these spans are pieces.
+            sums += " AND width_bucket(rollup.start, %s::timestamptz[]) %% 2 = 1"
+            values.append([edge for piece in pieces for edge in (piece.start, piece.end)])
+        sums += " GROUP BY 1, 2"
         if not group:
             return (
                 f"SELECT {sign}, span, '', {MEASURE_LIST} FROM ({sums}) AS sums",
@@ -202,12 +230,12 @@ class _Asked:
         )
 
 
-def _span_of(piece: Piece, starts: Sequence[datetime]) -> tuple[str, list[Any]]:
-    """Write which span a row is in, in SQL: the same for all, if the piece is in one."""
-    inside = [start for start in starts if piece.start < start < piece.end]
-    if inside:
-        return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [list(starts)]
-    return str(sum(start <= piece.start for start in starts) - 1), []
+def _span_of(pieces: Sequence[Piece], starts: Sequence[datetime]) -> tuple[str, list[Any]]:
+    """Write which span a row is in, in SQL: the same for all, if the pieces are in one."""
+    first = bisect_right(starts, pieces[0].start)
+    if pieces[-1].end <= starts[first]:
+        return str(first - 1), []
+    return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [list(starts)]
 
 
 def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> list[str]:
