@@ -10,7 +10,7 @@ TOOLS := SECRET_KEY=tools DEBUG=True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types layers migrations bench-api-keys bench-billing bench-gateway pins clean
+.PHONY: help setup run test check format lint types layers migrations bench-api-keys bench-billing bench-gateway bench-usage pins clean
 
 help: ## List what can be made.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /: /' | column -t -s :
@@ -55,6 +55,9 @@ bench-billing: $(VENV)/dev ## Measure how many charges are settled per second.
 
 bench-gateway: $(VENV)/dev ## Measure the gateway against its bare upstream and against LiteLLM.
 	$(PYTHON) -m bench.gateway
+
+bench-usage: $(VENV)/dev ## Measure the usage explorer with EVENTS=10000000 requests, beside SQL.
+	$(PYTHON) -m bench.usage
 
 pins: $(VENV)/dev ## Pin the requirements anew, after pyproject.toml has changed.
 	$(PYTHON) -m pip install --quiet uv
