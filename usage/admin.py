@@ -72,7 +72,7 @@ class UsageFeedAdmin(ReadOnlyAdmin):
     list_display_links = None  # There is no more to see of one.
     list_select_related = False
     ordering = ["store"]
-    fields = list_display
+    fields = ("named", "has", "complete", "waiting")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -13,7 +13,9 @@ from billing.rules import (
     cycle_of,
     lines_for,
     prompt_bound_ticks,
+    ticks_from_usd,
     usd,
+    usd_from_ticks,
 )
 from billing.services.accounts import lock_account, lock_accounts
 from billing.services.balance import Balance, balance
@@ -286,6 +288,7 @@ __all__ = [
     "switch_off_top_up",
     "switch_promo_code",
     "tax_id_types",
+    "ticks_from_usd",
     "tier",
     "tokens_in_flight",
     "top_up",
@@ -294,4 +297,5 @@ __all__ = [
     "transfer_arrived",
     "usable_method",
     "usd",
+    "usd_from_ticks",
 ]

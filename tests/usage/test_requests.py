@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
 from accounts.actors import SYSTEM
@@ -223,6 +224,10 @@ def test_keys_that_are_gone_keep_their_names(client: Client, team: Team, alice: 
     request_id = make(team, key_id=key.pk)
 
     assert "API key bot Deleted Made by Alice" in text(client.get(page(team, request_id)))
+    address = f"api_key={key.pk}"
+    [chip] = client.get(f"{page(team)}?{address}").context["log"]["chips"]
+    assert chip.text == "API key is bot (deleted)"
+    assert [one.words for one in usage.narrowings(team, asked(address).filters)] == [chip.text]
 
 
 def test_a_cell_narrows_the_log_to_what_it_says(client: Client, team: Team) -> None:
@@ -294,6 +299,18 @@ def test_a_wrong_address_is_explained(
     make(team)
 
     assert sentence in text(client.get(f"{page(team)}?{query}"))
+
+
+def test_a_log_that_reaches_back_says_for_how_long_requests_are_kept(
+    client: Client, team: Team, settings: Settings
+) -> None:
+    make(team, at=timezone.now())
+    kept = "Single requests are dropped by the month, 30 days after its end."
+
+    for days, query, is_said in ((30, "90d", True), (30, "7d", False), (0, "90d", False)):
+        settings.USAGE_EVENT_DAYS = days
+        words = text(client.get(page(team), {"range": query}))
+        assert (kept in words) == is_said, (days, query)
 
 
 def test_a_team_without_requests_is_told_what_comes_here(client: Client, team: Team) -> None:

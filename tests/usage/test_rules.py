@@ -37,20 +37,6 @@ def test_a_count_is_written_to_be_read_at_a_glance(count: int, words: str) -> No
     assert rules.in_words(count) == words
 
 
-def test_items_stand_as_on_the_price_list_and_unknown_ones_after_them() -> None:
-    items = {"web_search", "reasoning", "prompt_text", "audio", "cached_prompt_text"}
-
-    ordered = rules.in_order(items)
-
-    assert [rules.label_of(item) for item in ordered] == [
-        "Prompt",
-        "Cached prompt",
-        "Reasoning",
-        "Audio",
-        "Web search",
-    ]
-
-
 @pytest.mark.parametrize(("count", "tick"), [(1, 86_400_000), (10, 86_400_000), (11, None)])
 def test_a_chart_of_a_few_days_has_one_tick_for_each(count: int, tick: int | None) -> None:
     days = rules.days_between(date(2026, 3, 1), date(2026, 3, count))

@@ -9,7 +9,7 @@ from django import forms
 
 from accounts.forms.fields import AmountField
 from api_keys.services import NamedKey
-from billing.rules import ticks_from_usd, usd_from_ticks
+from billing import services as billing
 from usage.models import UsageAlert
 from usage.services import AlertTerms
 
@@ -39,7 +39,7 @@ class AlertForm(forms.Form):
         max_length=120,
         widget=forms.TextInput(attrs={"list": "alert-models", "autocomplete": "off"}),
     )
-    limit = AmountField(label="Mail me when it costs more than, US dollars")
+    limit = AmountField(label="Mail me when it costs more than (US dollars)")
     per = forms.ChoiceField(
         label="Per",
         choices=Per.choices,
@@ -72,7 +72,7 @@ class AlertForm(forms.Form):
                 "watched": alert.watched,
                 "model": alert.value if alert.watched == Watched.MODEL else "",
                 "key": self._key_text(alert),
-                "limit": f"{usd_from_ticks(alert.limit_ticks):.2f}",
+                "limit": f"{billing.usd_from_ticks(alert.limit_ticks):.2f}",
                 "per": alert.per,
                 "to_admins": alert.to_admins,
                 "id": alert.pk,
@@ -113,7 +113,7 @@ class AlertForm(forms.Form):
             watched=data["watched"],
             value=data["value"],
             per=data["per"],
-            limit_ticks=ticks_from_usd(data["limit"]),
+            limit_ticks=billing.ticks_from_usd(data["limit"]),
             to_admins=data["to_admins"],
         )
 

@@ -23,7 +23,7 @@ class UsageExport(TeamOwned):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     asked_at = models.DateTimeField()
-    query = models.JSONField()  # What rules.RequestQuery says of itself.
+    query = models.JSONField()  # What rules.requests.Search says of itself.
     state = models.CharField(max_length=9, choices=State, default=State.WAITING)
     # Only events up to this number are in it, which all existed when it began.
     upto_seq = models.BigIntegerField(null=True, blank=True)

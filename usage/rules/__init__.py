@@ -4,14 +4,11 @@ from usage.rules.covering import Grain, Piece, Size, cover, start_of_day
 from usage.rules.days import days_between, quarter_of, starts_of_days
 from usage.rules.filters import Field, FilterError, Filters
 from usage.rules.items import (
-    CACHED,
     FAILURE_STATUS,
     MILLION,
-    PROMPT_TOKENS,
     TICKS_PER_USD,
     TOKEN_LABELS,
     Item,
-    in_order,
     in_words,
     label_of,
 )
@@ -26,17 +23,15 @@ from usage.rules.ranges import (
     months_before,
     range_label,
 )
-from usage.rules.sums import DayTotal, Total, Used
+from usage.rules.sums import DayTotal, Total
 from usage.rules.wanted import BY_PERIOD, Group, Measure, Wanted, by_item, of_items, units
 
 __all__ = [
     "BY_PERIOD",
-    "CACHED",
     "FAILURE_STATUS",
     "ITEMS",
     "MILLION",
     "MOST_DAYS",
-    "PROMPT_TOKENS",
     "TICKS_PER_USD",
     "TOKEN_LABELS",
     "Answer",
@@ -59,14 +54,12 @@ __all__ = [
     "Size",
     "Sums",
     "Total",
-    "Used",
     "Wanted",
     "by_item",
     "cover",
     "cut_at",
     "day_label",
     "days_between",
-    "in_order",
     "in_words",
     "label_of",
     "months_before",

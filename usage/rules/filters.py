@@ -104,10 +104,6 @@ class Filters:
             for value in choice.values
         ]
 
-    def chosen(self, field: Field) -> Choice | None:
-        """Find what is chosen of a field; what it is not, only if there is nothing that it is."""
-        return next((choice for choice in self.choices if choice.field is field), None)
-
     def without(self, field: Field, value: str, *, is_not: bool) -> "Filters":
         """Take one value away."""
         kept = []

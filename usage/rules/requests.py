@@ -48,7 +48,7 @@ class Search:
         return () if items == ITEMS else items
 
     def count(self, sums: Sums) -> int:
-        """Say how many of the requests that these sums are of can be search, at most."""
+        """Say how many of the requests behind these sums can be meant, at most."""
         if self.items and not any(getattr(sums, item) for item in self.items):
             return 0
         if self.status is Status.FAILED:

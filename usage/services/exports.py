@@ -87,7 +87,7 @@ class NoExportError(Exception):
 
 
 def small_csv(*, team: Team, actor: Actor, search: Search, now: datetime) -> bytes | None:
-    """Write what is search, newest first, or return None if that takes a job."""
+    """Write what is looked for, newest first, or return None if that takes a job."""
     everything = replace(search, filters=Filters(), status=Status.ALL)
     if _count(team, everything) > MOST_LOOKED_THROUGH:
         return None

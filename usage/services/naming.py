@@ -23,6 +23,10 @@ class Name:
     remark: str = ""
     key: api_keys.NamedKey | None = None
 
+    @property
+    def full(self) -> str:
+        return f"{self.text} ({self.remark})" if self.remark else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Owners:

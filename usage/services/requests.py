@@ -112,11 +112,6 @@ def find(team: Team, request_id: UUID) -> ShownRequest | None:
     return named(team, [event])[0] if event else None
 
 
-def oldest_at(team: Team) -> datetime | None:
-    """Say when the oldest request ended that is still listed."""
-    return UsageEvent.of(team).order_by("at", "id").values_list("at", flat=True).first()
-
-
 def page(
     team: Team,
     search: Search,
@@ -125,7 +120,7 @@ def page(
     older_than: UUID | None = None,
     newer_than: UUID | None = None,
 ) -> RequestsPage:
-    """Cut one page out of what is search, beside a request that the reader has seen.
+    """Cut one page out of what is looked for, beside a request that the reader has seen.
 
     As audit does it: requests come in while one reads, and the thousandth page costs what the first
     does. An unknown request leads to the newest page.
@@ -153,7 +148,7 @@ def page(
 
 
 def count(team: Team, search: Search) -> int:
-    """Ask the store how many requests are search, at most: a request may use none of the items."""
+    """Ask the store how many requests can be found, at most: one may use none of the items."""
     days = cut(Stretch(search.begin, search.end), DAY)
     return sum(_counts(team, search, [days[0], days[-1]]).values())
 
@@ -188,7 +183,7 @@ def narrowings(team: Team, filters: Filters) -> list[Narrowing]:
         names = naming.names(team, Group(choice.field.value), choice.values)
         verb = "is not" if choice.is_not else "is"
         told += [
-            Narrowing(choice, value, f"{choice.field.label} {verb} {names[value].text}")
+            Narrowing(choice, value, f"{choice.field.label} {verb} {names[value].full}")
             for value in choice.values
         ]
     return told
@@ -199,7 +194,7 @@ def _uses_one_of(items: Iterable[str]) -> Q:
 
 
 def _rows(team: Team, search: Search, *, size: int, newest_first: bool) -> QuerySet[UsageEvent]:
-    """Choose what is search, where few are, only from the hours that have any.
+    """Choose what is looked for, where little is, only from the hours that have any.
 
     There is no index by model or address: each would cost every request. The store knows when
     there was something, first by day and then by hour, so that a key that asked three times in a

@@ -91,12 +91,12 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
         "form_id": uuid4(),
         # What the sheet's address keeps, so that the log under it stays as it is.
         "query": request.META["QUERY_STRING"],
-        "kept_since": _kept_since(now),
-        "kept_days": _kept_days(),
+        "kept_days": settings.USAGE_EVENT_DAYS,
     }
     if form.is_valid():
         # Lazy, because the sheet alone needs no log.
         context["log"] = SimpleLazyObject(log)
+        context["reaches_back"] = form.range.begin < now - timedelta(settings.USAGE_EVENT_DAYS)
     return render_page(
         request, "usage/requests.html", context, partials={"requests", "request-sheet"}
     )
@@ -169,15 +169,6 @@ def _chips(request: TeamRequest, form: RequestsForm, address: str) -> list[Chip]
         left = form.filters.without(choice.field, told.value, is_not=choice.is_not)
         chips.append(Chip(told.words, f"{address}?{form.query(filters=left)}"))
     return chips
-
-
-def _kept_days() -> int:
-    return int(getattr(settings, "USAGE_EVENT_DAYS", 0))
-
-
-def _kept_since(now: Any) -> Any:
-    """Say from when on single requests are kept, if not for ever."""
-    return now - timedelta(days=_kept_days()) if _kept_days() else None
 
 
 def _request_id(request: TeamRequest, parameter: str) -> UUID | None:
