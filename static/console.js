@@ -6,9 +6,13 @@ const scheme = () => document.documentElement.dataset.theme || (dark.matches ? "
 
 // --- Dialogs: the server draws one `open` when its form has errors or the address asks for it; here it becomes modal.
 
+let asker;
+
 function openDialogs() {
   for (const dialog of document.querySelectorAll("dialog[open]:not(:modal)")) {
     dialog.removeAttribute("open");
+    // Where one was goes on being where one is once it is closed.
+    if (asker?.isConnected) asker.focus({ preventScroll: true });
     dialog.showModal();
   }
 }
@@ -90,6 +94,8 @@ async function drawCharts() {
       const kept = (_, n) => n % 2 === 0;
       Object.assign(layout.xaxis, { tickvals: tickvals.filter(kept), ticktext: layout.xaxis.ticktext.filter(kept) });
     }
+    const said = div.dataset.usage && document.getElementById("shown");
+    if (said) said.textContent = div.getAttribute("aria-label");
     await Plotly.react(div, data, { ...layout, template }, config);
     if (div.dataset.usage && !div.dataset.drills) {
       div.dataset.drills = "";
@@ -164,10 +170,23 @@ document.addEventListener("click", ({ target }) => target.closest("[data-dismiss
 
 // --- htmx
 
+document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  asker = document.activeElement;
+  detail.target.ariaBusy = "true";
+});
+document.addEventListener("htmx:afterRequest", ({ detail }) => { detail.target.ariaBusy = null; });
 document.addEventListener("htmx:afterSettle", () => {
   openDialogs();
+  keepFocus();
   drawCharts();
 });
+
+// What has an id has the focus again after a change of the explorer; of anything else, what it belonged to.
+function keepFocus() {
+  if (document.activeElement !== document.body || asker?.isConnected || !asker?.closest(".explorer")) return;
+  const panel = asker.closest("[popover]")?.id ?? (asker.closest(".chip") ? "narrow" : "days");
+  document.querySelector(`.explorer [popovertarget="${panel}"]`)?.focus({ preventScroll: true });
+}
 document.addEventListener("console:news", ({ detail }) => detail.news.forEach(toast));
 // Numbers that a page keeps up to date by itself say as of when they are; a missed turn is no news. A button stops them
 // until it is pressed again: <button data-pause="use" hidden>Pause</button>.

@@ -87,6 +87,8 @@ def test_controls_change_the_view_and_its_address_and_back_brings_the_last_one(
     expect(page.locator("tfoot th")).to_have_text("14 models")
     page.get_by_role("link", name="By day").click()
     expect(page.locator("tfoot th")).to_have_text("7 days")
+    expect(page.get_by_role("link", name="By day")).to_be_focused()
+    expect(page.get_by_role("status").filter(has_text="Tokens per day")).to_be_attached()
     # Only a part of the page was replaced.
     assert heading is not None
     assert heading.evaluate("element => element.isConnected")
@@ -148,8 +150,12 @@ def test_a_filter_is_found_among_thousands_chosen_and_taken_away(page: Page, add
     expect(page).to_have_url(re.compile(r"\?range=7d&tz=[^&]+&ip=10\.7\.3\.249&ip=10\.7\.5\.111$"))
     requests = page.locator("tfoot td").first
     expect(requests).to_have_text("2")
-    page.get_by_role("link", name="Without: Request IP is 10.7.3.249").click()
+    page.get_by_role("link", name="Without: Request IP is 10.7.3.249").press("Enter")
     expect(requests).to_have_text("1")
+    expect(page.get_by_role("link", name="Without: Request IP is 10.7.5.111")).to_be_focused()
+    page.locator("[popovertarget=days]").click()
+    page.get_by_role("button", name="Show range").press("Enter")
+    expect(page.locator("[popovertarget=days]")).to_be_focused()
     page.get_by_role("button", name="Filters").click()
     page.get_by_label("Request IP is or is not").select_option("is not")
     page.get_by_role("button", name="Apply filters").click()

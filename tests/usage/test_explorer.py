@@ -254,6 +254,19 @@ def test_what_cannot_be_shown_is_explained_and_kept(
     assert file.headers["Location"].startswith(usage_url(team))
 
 
+@pytest.mark.parametrize("wrong", [{"from": "2026-03-01", "to": "2026-02-01"}, {"tz": "Berlin"}])
+def test_what_was_chosen_survives_a_range_that_cannot_be_shown(
+    client: Client, team: Team, wrong: dict[str, str]
+) -> None:
+    usage.record([make_record(team)])
+    chosen = {"dimension": "tokens", "group": "model", "model": "atlas-8b"}
+
+    page = show(client, team, **chosen, **wrong)
+    _, _, form = page.partition('aria-label="Range">')
+
+    assert dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)) == chosen
+
+
 def test_a_granularity_that_does_not_fit_falls_to_the_nearest_and_says_so(
     client: Client, team: Team
 ) -> None:
@@ -596,6 +609,67 @@ def test_change_is_against_as_much_of_the_range_before(client: Client, team: Tea
     line = figure(page)["data"][-1]
     assert (line["name"], line["meta"]) == ("16 to 22 Feb 2026", "before")
     assert line["y"] == [0, 0, 0, 0, 0, 0, 52]
+
+
+def test_what_was_before_stands_beside_each_period_in_table_and_files(
+    client: Client, team: Team
+) -> None:
+    for days, usd_ in ((0, 3), (1, 4), (2, 7), (3, 2)):
+        items = [("prompt_text", 1, usd_ * 10**10)]
+        usage.record([make_record(team, at=NOON - timedelta(days=days), items=items)])
+    query = {"from": "2026-02-28", "to": "2026-03-01", "compare": "1", "granularity": "day"}
+
+    page = show(client, team, **query)
+    rows = read_csv(client, team, **query)
+    in_json = read_json(client, team, **query)
+
+    assert table(page)[0][-2:] == ["Cost before", "Share"]
+    assert [row[-2] for row in table(page)[1:]] == ["$7.00", "$2.00", "$9.00"]
+    assert [row["before_usd"] for row in rows] == ["7.0000000000", "2.0000000000"]
+    assert in_json["total"]["before_usd"] == "9.0000000000"
+    # Up to noon.
+    assert in_json["compared_with"]["to"] == "2026-02-27T12:00:00+00:00"
+    assert in_json["compared_with"]["cost_usd"] == "2.0000000000"
+    assert read_json(client, team, range="7d")["compared_with"] is None
+
+
+def test_a_day_that_the_month_before_did_not_have_is_compared_with_nothing(
+    client: Client, team: Team
+) -> None:
+    usage.record([make_record(team)])
+    query = {"range": "month", "compare": "1", "sort": "period"}
+
+    with time_machine.travel(datetime(2026, 3, 31, 9, tzinfo=UTC), tick=False):
+        client.force_login(make_admin(team))
+        rows = read_csv(client, team, **query)
+        page = show(client, team, **query)
+        rows_in_json = read_json(client, team, **query)["rows"]
+
+    assert [row["before_usd"] for row in rows[26:]] == ["0.0000000000"] * 2 + [""] * 3
+    assert [row[-2] for row in table(page)[27:32]] == ["$0.00"] * 2 + [""] * 3
+    assert rows_in_json[-1]["before_usd"] is None
+
+
+def test_files_by_period_have_a_column_for_each_group_of_the_chart(
+    client: Client, team: Team
+) -> None:
+    usage.record(
+        [
+            make_record(team, model=f"m-{n:02}", items=[("prompt_text", n, n * 10**10)])
+            for n in range(1, 15)
+        ]
+    )
+    query = {"range": "7d", "group": "model", "table": "periods"}
+
+    row = read_csv(client, team, **query)[0]
+    parts = read_json(client, team, **query, dimension="tokens")["rows"][0]["groups"]
+
+    assert row["cost_usd: m-14"] == "14.0000000000"
+    assert row["cost_usd: Other (2)"] == "3.0000000000"
+    in_parts = [value for name, value in row.items() if name.startswith("cost_usd:")]
+    assert sum(map(Decimal, in_parts)) == Decimal(row["cost_usd"])
+    assert list(parts) == [*(f"m-{n:02}" for n in range(14, 2, -1)), "Other (2)"]
+    assert sum(parts.values()) == sum(range(1, 15))
 
 
 @pytest.mark.parametrize(

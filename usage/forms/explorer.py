@@ -13,7 +13,7 @@ from usage.rules.filters import read
 
 # What a table can be sorted by; a "-" before it, the largest first.
 SORTS: Final = frozenset(
-    {"name", "period", "requests", "failed", *rules.ITEMS, "tokens", "cost", "share"}
+    {"name", "period", "requests", "failed", *rules.ITEMS, "tokens", "before", "cost", "share"}
 )
 
 

@@ -1,9 +1,11 @@
 """The table of a view: the same rows and sums on the page, as CSV and as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Final
 
 from accounts.spreadsheets import as_text, csv_rows
@@ -11,17 +13,24 @@ from usage import rules
 from usage.rules import TICKS_PER_USD, Group, Measure, Period, Sums
 from usage.services.explore import GroupSums, Report
 
+BEFORE: Final = "before"
 # Shown also where none of them was used, so that a table looks the same from one range to the next.
 ALWAYS_SHOWN: Final = frozenset({"prompt_text", "cached_prompt_text", "completion", "reasoning"})
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of numbers. `kind` is "count", "usd" (in ticks) or "percent"."""
+    """A column of numbers. `kind` is "count", "usd" (in ticks) or "percent".
+
+    A cell is None where there is nothing to tell a number of.
+    """
 
     name: str
     label: str
     kind: str = "count"
+
+
+Cell = float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +41,8 @@ class Line:
     period: Period | None = None
     number: int = 0  # Of the period, from 0.
     sums: Sums
-    cells: Sequence[float]
+    cells: Sequence[Cell]
+    parts: Sequence[Cell] = ()  # What the bar of a period is stacked of; in files only.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +53,9 @@ class Table:
     first: str  # The name of the first column, "name" or "period".
     columns: Sequence[Column]
     lines: Sequence[Line]
-    total: Sequence[float]
+    total: Sequence[Cell]
     sort: str
+    parts: Sequence[Column] = ()
 
 
 def table(report: Report) -> Table:
@@ -52,25 +63,40 @@ def table(report: Report) -> Table:
     columns = _columns(report)
     wanted = report.wanted
 
-    def cells(sums: Sums) -> list[float]:
-        return [_cell(report, column.name, sums) for column in columns]
+    def cells(sums: Sums, before: Cell) -> list[Cell]:
+        return [
+            before if column.name == BEFORE else _cell(report, column.name, sums)
+            for column in columns
+        ]
 
+    # Of the bars before, those that stand behind one of these. There can be fewer of them.
+    earlier = list(report.before.values[: len(report.periods)])
+    parts = _parts(report)
     if wanted.is_by_period:
-        pairs = enumerate(zip(report.periods, report.by_period, strict=True))
+        pairs = enumerate(zip_longest(report.periods, report.by_period, earlier))
         lines = [
-            Line(period=period, number=number, sums=sums, cells=cells(sums))
-            for number, (period, sums) in pairs
+            Line(
+                period=period,
+                number=number,
+                sums=sums,
+                cells=cells(sums, before),
+                parts=[one.values[number] for one in report.series] if parts else (),
+            )
+            for number, (period, sums, before) in pairs
         ]
     else:
-        lines = [Line(group=one, sums=one.sums, cells=cells(one.sums)) for one in report.groups]
+        lines = [
+            Line(group=one, sums=one.sums, cells=cells(one.sums, None)) for one in report.groups
+        ]
     sort = _sort(report, columns)
     return Table(
         report=report,
         first=_first(report),
         columns=columns,
         lines=_sorted(lines, sort, columns),
-        total=cells(report.total),
+        total=cells(report.total, sum(earlier)),
         sort=sort,
+        parts=parts,
     )
 
 
@@ -90,7 +116,32 @@ def _columns(report: Report) -> list[Column]:
     columns += [Column(item, rules.label_of(item)) for item in items]
     if wanted.measure in {Measure.TOKENS, Measure.ITEMS} and len(items) > 1:
         columns.append(Column("tokens", "Tokens"))
-    return [*columns, cost, share]
+    columns.append(cost)
+    if wanted.is_by_period and wanted.compares:
+        columns.append(Column(BEFORE, f"{wanted.measure.noun} before", _kind(wanted.measure)))
+    return [*columns, share]
+
+
+def _kind(measure: Measure) -> str:
+    return "usd" if measure is Measure.COST else "count"
+
+
+def _parts(report: Report) -> list[Column]:
+    """Name a column for each group that the chart tells apart, by what is measured of it."""
+    wanted = report.wanted
+    is_there = wanted.stacked_by is Group.TOKEN_TYPE and wanted.measure is not Measure.COST
+    if not wanted.is_by_period or not wanted.stacked_by or is_there:
+        return []
+    known = Counter(one.name for one in report.series)
+    return [
+        # Two keys can have the same name.
+        Column(
+            f"{one.name} ({one.place})" if known[one.name] > 1 else one.name,
+            one.name,
+            _kind(wanted.measure),
+        )
+        for one in report.series
+    ]
 
 
 def _cell(report: Report, name: str, sums: Sums) -> float:
@@ -132,7 +183,8 @@ def _sorted(lines: list[Line], sort: str, columns: Sequence[Column]) -> list[Lin
         )
     place = next(place for place, column in enumerate(columns) if column.name == name)
     # Groups stand by their size already, and stay so where they are alike.
-    return sorted(lines, key=lambda line: -line.cells[place] if turned else line.cells[place])
+    sign = -1 if turned else 1
+    return sorted(lines, key=lambda line: sign * (line.cells[place] or 0))
 
 
 # --- Files ------------------------------------------------------------------------------------
@@ -144,9 +196,20 @@ def table_csv(shown: Table) -> bytes:
     if shown.first == "name":
         group = shown.report.wanted.stacked_by
         heads = [group or "group", "name", "remark"]
-    rows = [[*heads, *(_file_name(column) for column in shown.columns)]]
+    measure = shown.report.wanted.measure
+    rows = [
+        [
+            *heads,
+            *(_file_name(column) for column in shown.columns),
+            *(f"{_measured(measure)}: {column.name}" for column in shown.parts),
+        ]
+    ]
     rows += [
-        [*map(as_text, _heads(line)), *map(_written, shown.columns, line.cells)]
+        [
+            *map(as_text, _heads(line)),
+            *map(_written, shown.columns, line.cells),
+            *map(_written, shown.parts, line.parts),
+        ]
         for line in shown.lines
     ]
     return csv_rows(rows)
@@ -173,10 +236,13 @@ def table_json(shown: Table) -> str:
                 for one in wanted.filters.choices
             ],
             "rows": [
-                dict(zip(first, _heads(line), strict=True)) | _numbers(shown, line.cells)
+                dict(zip(first, _heads(line), strict=True))
+                | _numbers(shown, line.cells)
+                | _groups(shown, line)
                 for line in shown.lines
             ],
             "total": _numbers(shown, shown.total),
+            "compared_with": _compared(shown.report),
         },
         ensure_ascii=False,
         indent=1,
@@ -197,19 +263,53 @@ def _file_name(column: Column) -> str:
     )
 
 
-def _written(column: Column, cell: float) -> str:
+def _measured(measure: Measure) -> str:
+    return "cost_usd" if measure is Measure.COST else str(measure)
+
+
+def _groups(shown: Table, line: Line) -> dict[str, Any]:
+    if not shown.parts:
+        return {}
+    return {
+        "groups": {
+            column.name: _number(column, cell)
+            for column, cell in zip(shown.parts, line.parts, strict=True)
+        }
+    }
+
+
+def _compared(report: Report) -> dict[str, Any] | None:
+    """Say what the range before came to, up to as much of it as there is of this one."""
+    if not report.wanted.compares:
+        return None
+    before, measure = report.before, report.wanted.measure
+    column = Column("before", "Before", _kind(measure))
+    return {
+        "from": before.range.begin.astimezone(before.range.zone).isoformat(),
+        "to": before.until.astimezone(before.range.zone).isoformat(),
+        _measured(measure): _number(column, before.total),
+    }
+
+
+def _written(column: Column, cell: Cell) -> str:
+    if cell is None:
+        return ""
     if column.kind == "usd":
         return f"{Decimal(int(cell)) / TICKS_PER_USD:.10f}"
     return f"{cell:.4f}" if column.kind == "percent" else f"{cell}"
 
 
-def _numbers(shown: Table, cells: Sequence[float]) -> dict[str, Any]:
-    """Costs are texts, as JSON's numbers are floats to most who read them."""
+def _numbers(shown: Table, cells: Sequence[Cell]) -> dict[str, Any]:
     return {
-        _file_name(column): round(cell, 4)
-        if column.kind == "percent"
-        else _written(column, cell)
-        if column.kind == "usd"
-        else cell
+        _file_name(column): _number(column, cell)
         for column, cell in zip(shown.columns, cells, strict=True)
     }
+
+
+def _number(column: Column, cell: Cell) -> Cell | str:
+    """Write a cell for JSON. Costs are texts, as its numbers are floats to most who read them."""
+    if cell is None:
+        return None
+    if column.kind == "percent":
+        return round(cell, 4)
+    return _written(column, cell) if column.kind == "usd" else cell

@@ -31,11 +31,13 @@ from usage.rules import (
 from usage.services.explore import Report, explore
 from usage.services.figures import figure, insides, query_inside
 from usage.services.naming import Name, names
-from usage.services.tables import Column, Line, Table, table
+from usage.services.tables import Cell, Column, Line, Table, table
 from usage.views.cards import cards, key_page, with_remark
 
 # More rows than anybody reads; the rest of them is one, and files have them all.
 MOST_LINES: Final = 200
+# What the form of the range asks for.
+OF_RANGE: Final = frozenset({"range", "from", "to", "tz", "held"})
 
 
 @team_view(Permission.USAGE_READ, operation="GetUsage")
@@ -46,7 +48,9 @@ def explorer(request: TeamRequest) -> HttpResponse:
     form = ExplorerForm(request.GET, zone=request.user.zone, now=now)
     context: dict[str, Any] = {"form": form, "zones": zone_names(), "zone": form.zone.key}
     status = 200
-    if form.is_valid():
+    if not form.is_valid():
+        context["kept"] = _kept(request, form)
+    else:
         context["zone"] = form.zone.key
         context |= _controls(request, form, now)
         try:
@@ -109,6 +113,18 @@ def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[s
     }
 
 
+def _kept(request: TeamRequest, form: ExplorerForm) -> list[tuple[str, str]]:
+    """List what was chosen besides a range that cannot be shown, unless it cannot be, either."""
+    if form.non_field_errors():
+        return []
+    return [
+        (name, value)
+        for name, values in request.GET.lists()
+        if name not in OF_RANGE
+        for value in values
+    ]
+
+
 def _names_of(request: TeamRequest, field: Field, values: Iterable[str]) -> dict[str, Name]:
     return names(request.team, Group(field.value), list(values))
 
@@ -149,11 +165,10 @@ def _address(wanted: Wanted, preset: Preset, now: datetime) -> str:
 def _hidden(wanted: Wanted) -> dict[str, list[tuple[str, str]]]:
     """Say for each form what it has to send along, which are the other forms' fields."""
     pairs = wanted.pairs()
-    of_range = {"range", "from", "to", "tz"}
     of_selects = {"granularity", "dimension", "group", "compare"}
     of_filters = {name for name, _ in wanted.filters.pairs()}
     return {
-        "range": [pair for pair in pairs if pair[0] not in of_range],
+        "range": [pair for pair in pairs if pair[0] not in OF_RANGE],
         "selects": [pair for pair in pairs if pair[0] not in of_selects],
         "filters": [pair for pair in pairs if pair[0] not in of_filters],
     }
@@ -209,6 +224,7 @@ def _heads(shown: Table) -> list[dict[str, Any]]:
         turned = column.name if falls else f"-{column.name}"
         heads.append(
             {
+                "name": column.name,
                 "label": column.label,
                 "is_number": column.kind != "text",
                 "sorted": ("descending" if falls else "ascending") if sorted_ else "",
@@ -276,12 +292,13 @@ def _only(wanted: Wanted, value: str) -> str:
     return wanted.address(filters=wanted.filters.only(Field(wanted.stacked_by.value), value))
 
 
-def _rest(shown: Table, listed: list[Line] | Any) -> list[float]:
-    sums = [sum(line.cells[place] for line in listed) for place in range(len(shown.columns))]
-    return [whole - part for whole, part in zip(shown.total, sums, strict=True)]
+def _rest(shown: Table, listed: Sequence[Line]) -> list[float]:
+    places = range(len(shown.columns))
+    sums = [sum(line.cells[place] or 0 for line in listed) for place in places]
+    return [(whole or 0) - part for whole, part in zip(shown.total, sums, strict=True)]
 
 
-def _cells(columns: Iterable[Column], cells: Iterable[float]) -> SafeString:
+def _cells(columns: Iterable[Column], cells: Iterable[Cell]) -> SafeString:
     """Write numbers as cells. Here, as a template takes long for a year of them."""
     written = (
         f'<td class="num">{_written(column, cell)}</td>'
@@ -290,7 +307,9 @@ def _cells(columns: Iterable[Column], cells: Iterable[float]) -> SafeString:
     return mark_safe("".join(written))  # noqa: S308 -- digits, and what stands around them
 
 
-def _written(column: Column, cell: float) -> str:
+def _written(column: Column, cell: Cell) -> str:
+    if cell is None:
+        return ""
     if column.kind == "usd":
         return usd(int(cell))
     return f"{cell:.1f}%" if column.kind == "percent" else f"{cell:,}"
