@@ -18,8 +18,8 @@ from api_keys import services as api_keys
 from audit import services as audit
 from console import demo
 from tests.factories import NOON
+from tests.usage.requests import counted
 from tests.worlds import made_once
-from usage import services as usage
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def build() -> dict[str, Any]:
 
 def requests_of(team: Team) -> int:
     start = NOON.replace(year=2025)
-    return usage.requests_between(team, since=start, until=NOON).requests
+    return counted(team, start, NOON)[0]
 
 
 def test_it_is_made_once_and_found_again(world: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def test_nothing_in_it_lies_in_the_future(world: dict[str, Any]) -> None:
 
     later = NOON + timedelta(days=2)
     assert requests_of(larkspur) > 1000
-    assert usage.requests_between(larkspur, since=NOON, until=later).requests == 0
+    assert counted(larkspur, NOON, later) == (0, 0)
 
 
 @pytest.mark.usefixtures("world")

@@ -13,6 +13,7 @@ from billing.rules import BillingItem
 from gateway.models import InferenceModel
 from tests.gateway.world import MESSAGES, PRICES, PROMPT_TOKENS, UPSTREAM_KEY, World
 from tests.servers import Console, until
+from tests.usage.requests import counted
 from usage import services as usage
 
 PROMPT, COMPLETION = PRICES[BillingItem.PROMPT_TEXT], PRICES[BillingItem.COMPLETION]
@@ -213,8 +214,7 @@ def test_the_sums_that_usage_shows_are_there_with_the_answer(world: World) -> No
 
         now = timezone.now()
         assert usage.spent_ticks(caller.team, since=now - HOUR, until=now) == calls * COST
-        count = usage.requests_between(caller.team, since=now - HOUR, until=now)
-        assert count == usage.RequestCount(requests=calls, failures=0)
+        assert counted(caller.team, now - HOUR, now) == (calls, 0)
 
 
 def test_the_models_that_can_be_asked_for_are_listed(world: World) -> None:

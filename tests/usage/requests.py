@@ -1,12 +1,16 @@
 """Requests as the gateway reports them, with only what a test is about to be told."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from uuid_utils.compat import uuid7
 
 from accounts.models import Team
 from tests.factories import NOON
+from usage import stores
+from usage.rules import Question, Sums, quarter_of
 from usage.services import RequestRecord
 
 KEY = UUID("6f0d2c1e-0000-4000-8000-000000000001")
@@ -34,3 +38,11 @@ def make_record(team: Team, **fields: Any) -> RequestRecord:
         "items": items,
     }
     return RequestRecord(**usual | fields)
+
+
+def counted(team: Team, since: datetime, until: datetime) -> tuple[int, int]:
+    """Count requests and failures, by whole quarter-hours: that of `until` included."""
+    starts = (quarter_of(since), quarter_of(until) + timedelta(minutes=15))
+    question = Question(team_id=team.pk, starts=starts, zone=ZoneInfo("UTC"))
+    sums = stores.at_hand().query(question).get((0, ""), Sums())
+    return sums.requests, sums.failed

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from uuid_utils.compat import uuid7
 
 from tests.factories import NOON, make_team
-from tests.usage.requests import COST_TICKS, KEY, make_record
+from tests.usage.requests import COST_TICKS, KEY, counted, make_record
 from usage import services as usage
 from usage.models import UsageEvent
 
@@ -54,8 +54,7 @@ def test_a_failed_request_counts_as_a_request_and_as_a_failure() -> None:
 
     usage.record([make_record(team, status=502, items=()), make_record(team)])
 
-    count = usage.requests_between(team, since=NOON, until=NOON + MOMENT)
-    assert count == usage.RequestCount(requests=2, failures=1)
+    assert counted(team, NOON, NOON) == (2, 1)
     assert usage.spent_ticks(team, since=NOON, until=NOON + MOMENT) == COST_TICKS
 
 
@@ -73,8 +72,7 @@ def test_a_request_that_the_customer_got_wrong_is_no_failure() -> None:
 
     usage.record([make_record(team, status=400, items=())])
 
-    count = usage.requests_between(team, since=NOON, until=NOON + MOMENT)
-    assert count == usage.RequestCount(requests=1, failures=0)
+    assert counted(team, NOON, NOON) == (1, 0)
 
 
 def test_an_item_named_twice_is_added_up() -> None:

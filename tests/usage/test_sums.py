@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Team
 from tests.factories import NOON, make_team
-from tests.usage.requests import COST_TICKS, make_record
+from tests.usage.requests import COST_TICKS, counted, make_record
 from usage import rules
 from usage import services as usage
 
@@ -201,7 +201,7 @@ def test_one_team_never_sees_what_another_used() -> None:
 
     assert (day.requests, day.cost_ticks) == (0, 0)
     assert usage.spent_ticks(team, since=NOON, until=until) == 0
-    assert usage.requests_between(team, since=NOON, until=until) == usage.RequestCount(0, 0)
+    assert counted(team, NOON, until) == (0, 0)
     assert usage.first_token_ms(team, since=NOON, until=until) is None
     assert not usage.has_any(team)
 

@@ -56,12 +56,10 @@ from usage.services.requests import find as find_request
 from usage.services.requests import named as named_requests
 from usage.services.requests import page as requests_page
 from usage.services.totals import (
-    RequestCount,
     cost_figure,
     daily,
     first_token_ms,
     has_any,
-    requests_between,
     requests_figure,
     spent_ticks,
     total,
@@ -81,7 +79,6 @@ __all__ = [
     "NoAlertError",
     "NoClickHouseError",
     "NoExportError",
-    "RequestCount",
     "RequestRecord",
     "RequestsPage",
     "ShownAlert",
@@ -130,7 +127,6 @@ __all__ = [
     "record",
     "recorded",
     "refill_clickhouse",
-    "requests_between",
     "requests_figure",
     "requests_page",
     "retry_export",

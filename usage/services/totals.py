@@ -1,7 +1,6 @@
 """What a team's requests came to, for the pages that tell it in a line or day by day."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median_low
 from typing import Any, Final
@@ -17,14 +16,6 @@ UTC_ZONE: Final = ZoneInfo("UTC")
 MEDIAN_OF: Final = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class RequestCount:
-    """How many requests there were, and how many of these failed."""
-
-    requests: int
-    failures: int
-
-
 def has_any(team: Team) -> bool:
     """Tell whether the team ever made a request."""
     # Events may be gone, or not in the sums yet.
@@ -33,13 +24,13 @@ def has_any(team: Team) -> bool:
 
 def spent_ticks(team: Team, *, since: datetime, until: datetime) -> int:
     """Sum what requests cost, by whole quarter-hours: those of `since` and `until` included."""
-    return _between(team, since, until).cost_ticks
-
-
-def requests_between(team: Team, *, since: datetime, until: datetime) -> RequestCount:
-    """Count requests, by whole quarter-hours as in `spent_ticks`."""
-    sums = _between(team, since, until)
-    return RequestCount(sums.requests, sums.failed)
+    first, end = rules.quarter_of(since), rules.quarter_of(until)
+    if end < until:
+        end += timedelta(minutes=15)
+    if first >= end:
+        return 0
+    question = Question(team_id=team.pk, starts=(first, end), zone=UTC_ZONE)
+    return stores.at_hand().query(question).get((0, ""), Sums()).cost_ticks
 
 
 def first_token_ms(team: Team, *, since: datetime, until: datetime) -> int | None:
@@ -83,13 +74,3 @@ def requests_figure(days: Sequence[DayTotal]) -> dict[str, Any]:
     return charts.daily_counts(
         [day.day for day in days], [day.requests for day in days], name="Requests"
     )
-
-
-def _between(team: Team, since: datetime, until: datetime) -> Sums:
-    first, end = rules.quarter_of(since), rules.quarter_of(until)
-    if end < until:
-        end += timedelta(minutes=15)
-    if first >= end:
-        return Sums()
-    question = Question(team_id=team.pk, starts=(first, end), zone=UTC_ZONE)
-    return stores.at_hand().query(question).get((0, ""), Sums())
