@@ -77,7 +77,7 @@ async function drawCharts() {
       // By its place among all, also when it is shown alone.
       const color = trace.meta === "other" ? other[scheme()] : template.layout.colorway[place];
       if (trace.type === "bar") trace.marker = { ...trace.marker, color };
-      if (trace.meta === "total") trace.line = { color: template.layout.font.color, width: 1.5, shape: "hvh" };
+      if (trace.meta === "total") trace.line = { color: template.layout.font.color, width: 1, shape: "hvh" };
       if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
       if (layout.meta?.unit === "usd" && trace.hoverinfo !== "skip") trace.hovertemplate = trace.y.map(usd);
       // What is not over yet, or only a part of it, is paler.
