@@ -56,6 +56,8 @@ def test_an_alert_is_set_changed_and_deleted_on_the_page_and_audited(
     question = {"dialog": "edit", "alert": str(alert.pk)}
     content = client.get(page("alerts", team), question).content.decode()
     assert 'value="1250.50"' in content
+    # Both dialogs say whose days they mean.
+    assert content.count("Days are those of your time zone, UTC.") == 2
     seen = alert.modified_at.isoformat()
     words = text_of(
         client.post(page("edit_alert", team, alert.pk), form("7", seen_at=seen), follow=True)
