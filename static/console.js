@@ -77,6 +77,8 @@ async function drawCharts() {
       // By its place among all, also when it is shown alone.
       const color = trace.meta === "other" ? other[scheme()] : template.layout.colorway[place];
       if (trace.type === "bar") trace.marker = { ...trace.marker, color };
+      // Bars of a few pixels have no room for the lines between them.
+      if (trace.type === "bar" && div.clientWidth < 6 * trace.x.length) trace.marker.line = { width: 0 };
       if (trace.meta === "total") trace.line = { color: template.layout.font.color, width: 1, shape: "hvh" };
       if (trace.meta === "before") trace.line = { color: ink, dash: "dot" };
       if (layout.meta?.unit === "usd" && trace.hoverinfo !== "skip") trace.hovertemplate = trace.y.map(usd);
