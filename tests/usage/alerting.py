@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from accounts.actors import SYSTEM, Actor
 from accounts.models import Team, User
@@ -24,14 +24,20 @@ def terms(amount: float = 50, **fields: Any) -> usage.AlertTerms:
 
 
 def set_alert(
-    team: Team, owner: User, amount: float = 50, *, now: datetime = NOON - HOUR, **fields: Any
+    team: Team,
+    owner: User,
+    amount: float = 50,
+    *,
+    alert_id: UUID | None = None,
+    now: datetime = NOON - HOUR,
+    **fields: Any,
 ) -> UsageAlert:
     return usage.create_alert(
         team=team,
         actor=Actor.for_user(owner),
         owner=owner,
         terms=terms(amount, **fields),
-        alert_id=uuid4(),
+        alert_id=alert_id or uuid4(),
         now=now,
     )
 

@@ -90,6 +90,18 @@ def test_each_hour_and_each_day_is_told_anew(team: Team, alice: User) -> None:
     assert len(told(NOON + DAY + MINUTE)) == 2
 
 
+def test_a_form_that_is_sent_twice_sets_one_alert_and_one_of_another_team_no_other_s(
+    team: Team, alice: User
+) -> None:
+    first = set_alert(team, alice)
+    assert set_alert(team, alice, alert_id=first.pk) == first
+
+    other = make_team()
+    theirs = set_alert(other, make_admin(other), alert_id=first.pk)
+
+    assert (theirs.team, theirs.pk == first.pk) == (other, False)
+
+
 def test_an_alert_sees_only_what_it_watches(team: Team, alice: User) -> None:
     created = api_keys.create(team=team, actor=SYSTEM, owner=alice, name="bot", now=NOON)
     spend(team, 1, model="atlas-8b", key_id=created.key.pk)

@@ -220,6 +220,13 @@ def test_what_stands_between_two_others_is_whole(first: date, days: int, zone: s
         assert not [period.label for period in shown[1:-1] if period.is_cut]
 
 
+def test_ten_years_between_far_zones_are_cut_into_months() -> None:
+    decade = range_of("2016-03-01T00:00+14:00", "2026-03-01T23:45-11:45")
+
+    assert decade.granularities() == [Granularity.MONTH]
+    assert len(periods(decade, decade.usual(), now=decade.end)) < 130
+
+
 def test_a_few_quarter_hours_are_named_one_by_one() -> None:
     hour = range_of("2026-11-01T13:00", "2026-11-01T14:00")
 

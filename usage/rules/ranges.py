@@ -197,7 +197,8 @@ class Range:
         """List what it can be cut into, the finest first; never nothing."""
         length = self.length
         fitting = [size for size, (over, up_to) in FITS.items() if over < length <= up_to]
-        return fitting or [Granularity.QUARTER]
+        # Ten years may be some hours longer, where its ends are told in different zones.
+        return fitting or [Granularity.MONTH]
 
     def usual(self) -> Granularity:
         """Say what it is cut into unless somebody asks for something else."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Max, Q
@@ -129,6 +129,8 @@ def create_alert(
     _check(team, terms)
     if UsageAlert.of(team).count() >= MOST_ALERTS:
         raise TooManyAlertsError
+    if UsageAlert.across_teams.filter(pk=alert_id).exists():  # Of a form that another team used.
+        alert_id = uuid4()
     alert = UsageAlert(
         id=alert_id,
         team=team,
