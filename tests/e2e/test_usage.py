@@ -96,6 +96,8 @@ def test_controls_change_the_view_and_its_address_and_back_brings_the_last_one(
     page.go_back()
     expect(page.locator("tfoot th")).to_have_text("14 models")
     page.go_back()
+    expect(page).to_have_url(re.compile("dimension=tokens$"))
+    expect(page.locator("tfoot th")).to_have_text("7 days")
     page.go_back()
     expect(page.locator("figcaption strong")).to_have_text("Cost per day")
     expect(page.get_by_label("Dimension")).to_have_value("cost")
