@@ -5,15 +5,12 @@ Runs on a database of its own, like the tests, and asks the pages themselves, wi
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from console import embedded_postgres
+from bench import own_database
 
 QUERIES = {
     "newest first": "",
@@ -35,19 +32,9 @@ def main() -> int:
     parser.add_argument("--most-ms", type=int, default=750, help="how long a page may take")
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.data is None:
-        # PostgreSQL has left the folder when the process that used it is over.
-        with tempfile.TemporaryDirectory() as data:
-            command = [sys.executable, "-m", "bench.api_keys", *sys.argv[1:], "--data", data]
-            return subprocess.run(command, check=False).returncode
-    os.environ |= {
-        "DATA_DIR": str(options.data),
-        "DATABASE_URL": embedded_postgres.ensure_running(options.data),
-        "DEBUG": "True",
-        "DJANGO_SETTINGS_MODULE": "console.settings",
-        "LOG_LEVEL": "WARNING",
-        "SECRET_KEY": "bench" * 12,
-    }
+    ended = own_database.begin("bench.api_keys", options.data, DEBUG="True")
+    if ended is not None:
+        return ended
     from bench import api_keys_world as world  # noqa: PLC0415 -- it needs the settings
 
     world.prepare()

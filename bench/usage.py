@@ -9,13 +9,11 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from console import embedded_postgres
+from bench import own_database
 
 EVENTS = 10_000_000
 
@@ -27,20 +25,11 @@ def main() -> int:
     parser.add_argument("--raw-rounds", type=int, default=2, help="of SQL over raw requests")
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.data is None:
-        # PostgreSQL has left the folder when the process that used it is over.
-        with tempfile.TemporaryDirectory() as data:
-            command = [sys.executable, "-m", "bench.usage", *sys.argv[1:], "--data", data]
-            return subprocess.run(command, check=False).returncode
-    os.environ |= {
-        "DATA_DIR": str(options.data),
-        "DATABASE_URL": embedded_postgres.ensure_running(options.data),
-        "DEBUG": "False",
-        "PUBLIC_URL": "http://testserver",
-        "DJANGO_SETTINGS_MODULE": "console.settings",
-        "LOG_LEVEL": "WARNING",
-        "SECRET_KEY": "bench" * 12,
-    }
+    ended = own_database.begin(
+        "bench.usage", options.data, DEBUG="False", PUBLIC_URL="http://testserver"
+    )
+    if ended is not None:
+        return ended
     from bench import usage_world as world  # noqa: PLC0415 -- it needs the settings
 
     world.prepare()
