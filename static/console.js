@@ -17,12 +17,12 @@ function openDialogs() {
   }
 }
 
-// A closed dialog is not asked for any more, so a reload does not bring it back. `close` does not bubble.
+// A closed dialog is not asked for any more, so a reload does not bring it back; one with an address of its own gives way to
+// that of the page under it, <div data-under="address">. `close` does not bubble.
 document.addEventListener("close", ({ target }) => {
-  const url = new URL(location.href);
-  if (url.searchParams.get("dialog") !== target.id) return;
-  url.searchParams.delete("dialog");
-  history.replaceState(history.state, "", url);
+  const url = new URL(target.closest("[data-under]")?.dataset.under ?? location.href, location.href);
+  if (url.searchParams.get("dialog") === target.id) url.searchParams.delete("dialog");
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
 }, true);
 
 // Browsers without invokers: <button commandfor="x" command="show-modal">.
@@ -114,9 +114,10 @@ function drill(div, where, place) {
   if (!where) return;
   const [from, to] = [where.spans[place]].flat();
   const query = new URLSearchParams({ from, to: to ?? from });
-  htmx.ajax("GET", `${div.dataset.usage}?${query}${where.query && `&${where.query}`}`, {
-    source: div, target: "#usage", swap: "outerHTML show:none",
-  });
+  const address = `${div.dataset.usage}?${query}${where.query && `&${where.query}`}`;
+  // Inside of the finest bars are single requests, on a page of their own.
+  if (div.dataset.usage !== location.pathname) location.assign(address);
+  else htmx.ajax("GET", address, { source: div, target: "#usage", swap: "outerHTML show:none" });
 }
 
 // One group alone, or all of them again: <button data-isolate="number of the series" aria-pressed>.

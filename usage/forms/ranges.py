@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
 
 from accounts.forms.fields import zones
 from usage import rules
-from usage.rules import Preset, Range
+from usage.rules import Filters, Preset, Range
 
 EARLIEST: Final = date(2000, 1, 1)
 LONGEST_QUOTE: Final = 20
@@ -25,6 +26,7 @@ class RangeForm(forms.Form):
     """
 
     range: Range
+    filters: Filters  # Read by whichever form has more to ask.
 
     def __init__(self, data: Mapping[str, Any], *, zone: ZoneInfo, now: datetime) -> None:
         # One value of each name: `data` may be an address, which can have several.
@@ -55,6 +57,13 @@ class RangeForm(forms.Form):
         if not self.preset or self.errors:
             return ""
         return f"{self.preset} {self.range.first} {self.range.last}"
+
+    @property
+    def shared_query(self) -> str:
+        """Write what the explorer and the request log have in common: range, zone and filters."""
+        if self.errors:
+            return ""
+        return urlencode([*self.range.pairs(), ("tz", self.zone.key), *self.filters.pairs()])
 
     def clean_tz(self) -> str:
         # As people type it: any case, and a space where the name has a line.

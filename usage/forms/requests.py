@@ -55,9 +55,16 @@ class RequestsForm(RangeForm):
         self, *, filters: Filters | None = None, status: Status | None = None, range_: str = ""
     ) -> str:
         """Write what was asked for as an address has it, with something else in its place."""
+        pairs = self._pairs(range_, self.status if status is None else status)
+        return urlencode([*pairs, *(self.filters if filters is None else filters).pairs()])
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """Say what the form of the filters has to send along."""
+        return self._pairs("", self.status)
+
+    def _pairs(self, range_: str, status: Status) -> list[tuple[str, str]]:
         pairs = [("range", range_)] if range_ else self.range.pairs()
-        if "tz" in self._query:
-            pairs.append(("tz", self.zone.key))
-        pairs += (self.filters if filters is None else filters).pairs()
-        wanted = self.status if status is None else status
-        return urlencode([*pairs, ("status", wanted)] if wanted else pairs)
+        # Always there: whoever it is shared with is to see the same days.
+        pairs.append(("tz", self.zone.key))
+        return [*pairs, ("status", status)] if status else pairs

@@ -33,7 +33,7 @@ from usage.services.exports import (
     find_export,
     parts_of,
     retry_export,
-    shown_export,
+    shown_exports,
     small_csv,
     sweep_exports,
 )
@@ -131,7 +131,7 @@ __all__ = [
     "requests_page",
     "retry_export",
     "send_alerts",
-    "shown_export",
+    "shown_exports",
     "small_csv",
     "spent_ticks",
     "store_differences",

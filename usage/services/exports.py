@@ -7,7 +7,7 @@ and go on after a crash, and still is of one moment.
 
 import gzip
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -268,16 +268,22 @@ def exports(team: Team, *, zone: ZoneInfo, now: datetime) -> list[ShownExport]:
     rows = UsageExport.of(team).filter(asked_at__gt=now - KEPT_FOR).select_related("asked_by")
     may_read = {membership.user_id for membership in readers(team)}
     newest = rows.filter(asked_by__in=may_read).order_by("-asked_at", "-pk")[:SHOWN]
-    return [shown_export(team, export, zone=zone) for export in newest]
+    return shown_exports(team, newest, zone=zone)
 
 
-def shown_export(team: Team, export: UsageExport, *, zone: ZoneInfo) -> ShownExport:
-    search = Search.from_json(export.query)
-    words = [one.words for one in narrowings(team, search.filters)]
-    if search.status:
-        words.append(f"{search.status.capitalize()} ones only")
-    asked_for = Range(begin=search.begin, end=search.end, zone=zone)
-    return ShownExport(export, asked_for, ", ".join(words))
+def shown_exports(team: Team, found: Iterable[UsageExport], *, zone: ZoneInfo) -> list[ShownExport]:
+    """Put what was asked for into words."""
+    found = list(found)
+    searches = [Search.from_json(export.query) for export in found]
+    told = narrowings(team, *(search.filters for search in searches))
+    shown = []
+    for export, search, narrowed in zip(found, searches, told, strict=True):
+        words = [one.words for one in narrowed]
+        if search.status:
+            words.append(f"{search.status.capitalize()} ones only")
+        asked_for = Range(begin=search.begin, end=search.end, zone=zone)
+        shown.append(ShownExport(export, asked_for, ", ".join(words)))
+    return shown
 
 
 def find_export(team: Team, export_id: UUID, *, now: datetime) -> UsageExport:

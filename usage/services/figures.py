@@ -12,16 +12,20 @@ OF_INSIDE: Final = frozenset({"range", "from", "to", "granularity"})
 
 
 def insides(report: Report) -> list[tuple[str, str]]:
-    """Say from when to when each bar is, as an address has it; nothing for the finest bars."""
-    if report.wanted.granularity.finer is None:
-        return []
+    """Say from when to when each bar is, as an address has it."""
     pairs = (period.range.pairs() for period in report.periods)
     return [(begin, end) for (_, begin), (_, end) in pairs]
 
 
 def query_inside(report: Report) -> str:
-    """Write what the addresses of all bars' insides have in common."""
-    return urlencode([pair for pair in report.wanted.pairs() if pair[0] not in OF_INSIDE])
+    """Write what the addresses of all bars' insides have in common.
+
+    Inside of the finest bars are single requests, which are looked for by zone and filters alone.
+    """
+    wanted = report.wanted
+    if wanted.granularity.finer is None:
+        return urlencode([("tz", wanted.range.zone.key), *wanted.filters.pairs()])
+    return urlencode([pair for pair in wanted.pairs() if pair[0] not in OF_INSIDE])
 
 
 def figure(report: Report, spans: list[tuple[str, str]]) -> dict[str, Any]:
@@ -50,5 +54,5 @@ def figure(report: Report, spans: list[tuple[str, str]]) -> dict[str, Any]:
             if period.begin.date() in report.anomalies
         ],
         is_cost=measure is Measure.COST,
-        drill=drill if spans else None,
+        drill=drill,
     )

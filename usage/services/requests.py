@@ -17,7 +17,7 @@ from api_keys.services import NamedKey
 from usage import stores
 from usage.models import UsageEvent
 from usage.rules import FAILURE_STATUS, ITEMS, Filters, Group, Item, Question, label_of
-from usage.rules.filters import Choice
+from usage.rules.filters import Choice, Field
 from usage.rules.ranges import DAY, HOUR
 from usage.rules.requests import Search, Status, Stretch, cut, stretches
 from usage.services import naming
@@ -94,11 +94,17 @@ class RequestsPage:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """One value of a filter, in words: "Model is not atlas-8b"."""
+    """One value of a filter, with what people call it."""
 
     choice: Choice
     value: str
-    words: str
+    name: str
+
+    @property
+    def words(self) -> str:
+        """In words: "Model is not atlas-8b"."""
+        verb = "is not" if self.choice.is_not else "is"
+        return f"{self.choice.field.label} {verb} {self.name}"
 
 
 def items_of(event: UsageEvent) -> list[Item]:
@@ -176,17 +182,22 @@ def named(team: Team, events: Iterable[UsageEvent]) -> list[ShownRequest]:
     return [ShownRequest(event, keys.get(event.api_key_id)) for event in events]
 
 
-def narrowings(team: Team, filters: Filters) -> list[Narrowing]:
-    """Say in words what the filters leave, value by value."""
-    told = []
-    for choice in filters.choices:
-        names = naming.names(team, Group(choice.field.value), choice.values)
-        verb = "is not" if choice.is_not else "is"
-        told += [
-            Narrowing(choice, value, f"{choice.field.label} {verb} {names[value].full}")
+def narrowings(team: Team, *several: Filters) -> list[list[Narrowing]]:
+    """Name what each of these filters leaves, value by value. All names are asked for at once."""
+    values: dict[Field, set[str]] = {}
+    for choice in (choice for filters in several for choice in filters.choices):
+        values.setdefault(choice.field, set()).update(choice.values)
+    names = {
+        field: naming.names(team, Group(field.value), found) for field, found in values.items()
+    }
+    return [
+        [
+            Narrowing(choice, value, names[choice.field][value].full)
+            for choice in filters.choices
             for value in choice.values
         ]
-    return told
+        for filters in several
+    ]
 
 
 def _uses_one_of(items: Iterable[str]) -> Q:

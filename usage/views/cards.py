@@ -47,7 +47,7 @@ def cards(request: TeamRequest, report: Report) -> list[Card]:
             shown.append(
                 Card(
                     f"Most expensive {word}",
-                    with_remark(dearest.name),
+                    dearest.name.full,
                     f"{usd(dearest.cost_ticks)}, {dearest.share:.1f}%",
                     key_page(request, dearest.name),
                 )
@@ -90,7 +90,3 @@ def key_page(request: TeamRequest, name: Name) -> str:
     if not membership.is_admin and key.owner != request.user:
         return ""
     return reverse("api_keys:key", args=[request.team.pk, key.id])
-
-
-def with_remark(name: Name) -> str:
-    return f"{name.text} ({name.remark})" if name.remark else name.text

@@ -1,12 +1,12 @@
 """The explorer: cost, tokens, billing items and requests by time and by what sets them apart."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
@@ -15,8 +15,8 @@ from accounts.forms.profile import zone_names
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing.services import usd
-from usage import rules, stores
 from usage import services as usage
+from usage import stores
 from usage.forms import ExplorerForm
 from usage.rules import (
     BY_PERIOD,
@@ -30,9 +30,9 @@ from usage.rules import (
 )
 from usage.services.explore import Report, explore
 from usage.services.figures import figure, insides, query_inside
-from usage.services.naming import Name, names
 from usage.services.tables import Cell, Column, Line, Table, table
-from usage.views.cards import cards, key_page, with_remark
+from usage.views.cards import cards, key_page
+from usage.views.filtering import filtering
 
 # More rows than anybody reads; the rest of them is one, and files have them all.
 MOST_LINES: Final = 200
@@ -47,6 +47,7 @@ def explorer(request: TeamRequest) -> HttpResponse:
     now = timezone.now()
     form = ExplorerForm(request.GET, zone=request.user.zone, now=now)
     context: dict[str, Any] = {"form": form, "zones": zone_names(), "zone": form.zone.key}
+    context["shared"] = form.shared_query
     status = 200
     if not form.is_valid():
         context["kept"] = _kept(request, form)
@@ -73,21 +74,10 @@ def explorer(request: TeamRequest) -> HttpResponse:
 # --- Controls ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Chip:
-    """A value that is chosen, and where to go without it."""
-
-    text: str
-    without: str
-
-
 def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[str, Any]:
     wanted = form.wanted
-    filters = wanted.filters
-    named: dict[Field, dict[str, Name]] = {choice.field: {} for choice in filters.choices}
-    for choice in filters.choices:
-        named[choice.field] |= _names_of(request, choice.field, choice.values)
     return {
+        **filtering(request.team, wanted.filters, lambda left: wanted.address(filters=left)),
         "wanted": wanted,
         "presets": [(preset, _address(wanted, preset, now)) for preset in Preset],
         "granularities": wanted.range.granularities(),
@@ -97,17 +87,6 @@ def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[s
             for group in Group
             if (wanted.measure, group) != (Measure.REQUESTS, Group.TOKEN_TYPE)
         ],
-        "panels": [_panel(field, wanted, named) for field in Field],
-        "chips": [
-            _Chip(
-                f"{choice.field.label} {'is not' if choice.is_not else 'is'} "
-                f"{with_remark(named[choice.field][value])}",
-                wanted.address(filters=filters.without(choice.field, value, is_not=choice.is_not)),
-            )
-            for choice in filters.choices
-            for value in choice.values
-        ],
-        "unfiltered": wanted.address(filters=rules.Filters()),
         "hidden": _hidden(wanted),
         "query": wanted.address(),
     }
@@ -123,35 +102,6 @@ def _kept(request: TeamRequest, form: ExplorerForm) -> list[tuple[str, str]]:
         if name not in OF_RANGE
         for value in values
     ]
-
-
-def _names_of(request: TeamRequest, field: Field, values: Iterable[str]) -> dict[str, Name]:
-    return names(request.team, Group(field.value), list(values))
-
-
-def _panel(field: Field, wanted: Wanted, named: dict[Field, dict[str, Name]]) -> dict[str, Any]:
-    """Describe a field's part of the filter panel, with what is chosen already."""
-    sides = [choice for choice in wanted.filters.choices if choice.field is field]
-    chosen = sides[0] if sides else None
-    return {
-        "field": field,
-        "is_not": bool(chosen and chosen.is_not),
-        "options": [
-            {
-                "value": rules.filters.written(field, value),
-                "text": with_remark(named[field][value]),
-                "is_chosen": True,
-            }
-            for value in (chosen.values if chosen else ())
-        ],
-        # Both "is" and "is not" of a field is possible in an address, and is kept.
-        "kept": [
-            (other.name, rules.filters.written(field, value))
-            for other in sides[1:]
-            for value in other.values
-        ],
-        "count": sum(len(side.values) for side in sides),
-    }
 
 
 def _address(wanted: Wanted, preset: Preset, now: datetime) -> str:
@@ -182,16 +132,21 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
     shown = table(report)
     lines = shown.lines[:MOST_LINES] if shown.first == "name" else shown.lines
     spans, rest = insides(report), query_inside(report)
+    # Inside of the finest bars are single requests.
+    within = "" if wanted.granularity.finer else reverse("usage:requests", args=[request.team.pk])
     return {
         "report": report,
         "cards": cards(request, report),
         "figure": figure(report, spans),
+        "within": within or request.path,
         "chart_title": f"{wanted.measure.noun} per {wanted.granularity.noun}",
         "chart_note": _chart_note(wanted),
         "table": shown,
         "heads": _heads(shown),
         "lines": [
-            _of_period(shown, line, spans, rest) if line.period else _of_group(request, shown, line)
+            _of_period(shown, line, within, spans, rest)
+            if line.period
+            else _of_group(request, shown, line)
             for line in lines
         ],
         "unlisted": len(shown.lines) - len(lines),
@@ -266,21 +221,19 @@ def _of_group(request: TeamRequest, shown: Table, line: Line) -> dict[str, Any]:
 
 
 def _of_period(
-    shown: Table, line: Line, spans: Sequence[tuple[str, str]], rest: str
+    shown: Table, line: Line, within: str, spans: Sequence[tuple[str, str]], rest: str
 ) -> dict[str, Any]:
+    """Describe a line of the table by time. `within` is the page of its inside, or this one."""
     assert line.period  # noqa: S101 -- whoever calls it has looked
-    url = ""
-    if spans:
-        begin, end = spans[line.number]
-        url = f"?{urlencode({'from': begin, 'to': end})}{'&' if rest else ''}{rest}"
+    begin, end = spans[line.number]
     anomaly = shown.report.anomalies.get(line.period.begin.date())
     return {
         "cells": _cells(shown.columns, line.cells),
         "is_dim": not line.sums.requests,
         "text": line.period.label,
         "remark": line.period.remark,
-        "url": url,
-        "boosts": True,
+        "url": f"{within}?{urlencode({'from': begin, 'to': end})}&{rest}",
+        "boosts": not within,
         "mark": anomaly.sentence(usd) if anomaly else "",
     }
 

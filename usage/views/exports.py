@@ -79,8 +79,9 @@ def export(request: TeamRequest, export_id: UUID) -> HttpResponse:
     if not request.htmx:
         return redirect("usage:exports", request.team.pk)
     is_open = polls.is_open(request, _POLLED, kept_up_for=KEPT_UP_FOR)
+    [line] = usage.shown_exports(request.team, [shown], zone=request.user.zone)
     context = {
-        "shown": usage.shown_export(request.team, shown, zone=request.user.zone),
+        "shown": line,
         "ticket": request.GET.get("ticket", ""),
         "is_stopped": not is_open,
     }

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
+from accounts.forms.profile import zone_names
 from accounts.rules import Permission
 from accounts.web import Pager, TeamRequest, render_page, team_view
 from usage import rules
@@ -22,20 +23,14 @@ from usage import services as usage
 from usage.forms import RequestsForm
 from usage.rules import Field, Preset
 from usage.rules.requests import Status
+from usage.views.filtering import filtering
 
 PAGE_SIZE: Final = 50
 LONGEST_QUOTE: Final = 60
 # Shown also where none of them was used, so that pages look alike.
 ALWAYS_SHOWN: Final = ("prompt_text", "completion")
+BESIDE: Final = ("older", "newer")
 OFFERED: Final = (Preset.LAST_DAY, Preset.WEEK, Preset.THIRTY_DAYS, Preset.MONTH)
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """One value that narrows the log, and the address of the log without it."""
-
-    text: str
-    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +66,7 @@ def request_details(request: TeamRequest, request_id: UUID) -> HttpResponse:
     shown = usage.find_request(request.team, request_id)
     if shown is None:
         raise Http404
-    day = shown.event.at.astimezone(request.user.zone).date().isoformat()
-    query = urlencode({"from": day, "to": day, "api_key": shown.event.api_key_id})
-    explorer = reverse("usage:explorer", args=[request.team.pk])
-    return _page(request, shown=shown, around=f"{explorer}?{query}")
+    return _page(request, shown=shown)
 
 
 def _page(request: TeamRequest, **context: Any) -> HttpResponse:
@@ -85,21 +77,42 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
     def log() -> dict[str, Any]:
         return _log(request, form, address)
 
+    is_valid = form.is_valid()
     context |= {
         "form": form,
+        "zones": zone_names(),
+        "zone": form.zone.key,
+        "shared": form.shared_query,
         "address": address,
         "form_id": uuid4(),
         # What the sheet's address keeps, so that the log under it stays as it is.
-        "query": request.META["QUERY_STRING"],
+        "query": _query(request, form) if is_valid else request.META["QUERY_STRING"],
         "kept_days": settings.USAGE_EVENT_DAYS,
     }
-    if form.is_valid():
+    if shown := context.get("shown"):
+        day = shown.event.at.astimezone(form.zone).date().isoformat()
+        of_key = {"tz": form.zone.key, "api_key": shown.event.api_key_id}
+        explorer = reverse("usage:explorer", args=[request.team.pk])
+        context["of_key"] = f"{address}?{urlencode(of_key)}"
+        context["around"] = f"{explorer}?{urlencode({'from': day, 'to': day} | of_key)}"
+    if is_valid:
         # Lazy, because the sheet alone needs no log.
         context["log"] = SimpleLazyObject(log)
         context["reaches_back"] = form.range.begin < now - timedelta(settings.USAGE_EVENT_DAYS)
-    return render_page(
-        request, "usage/requests.html", context, partials={"requests", "request-sheet"}
-    )
+    # Times are those of the zone that the address asks for.
+    with timezone.override(form.zone):
+        response = render_page(
+            request, "usage/requests.html", context, partials={"requests", "request-sheet"}
+        )
+    if request.htmx.target == "requests" and is_valid:
+        # What a form sends says the same at greater length.
+        response["HX-Push-Url"] = f"{address}?{context['query']}"
+    return response
+
+
+def _query(request: TeamRequest, form: RequestsForm) -> str:
+    beside = [(side, known) for side in BESIDE if (known := _request_id(request, side))]
+    return f"{form.query()}&{urlencode(beside)}" if beside else form.query()
 
 
 def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, Any]:
@@ -118,6 +131,10 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
 
     used = [place for place, item in enumerate(rules.ITEMS) if _is_shown(item, place, found)]
     return {
+        **filtering(
+            request.team, form.filters, lambda left: f"{address}?{form.query(filters=left)}"
+        ),
+        "hidden": form.hidden,
         "requests": found,
         "rows": [_row(shown, used, form, address) for shown in found],
         "pager": Pager(
@@ -128,7 +145,6 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
         "columns": [rules.label_of(rules.ITEMS[place]).partition(" prompt")[0] for place in used],
         "asked": query,
         "range_label": form.range.label,
-        "chips": _chips(request, form, address),
         "ranges": [(preset, f"{address}?{form.query(range_=preset)}") for preset in OFFERED],
         "statuses": [
             (status, f"{address}?{form.query(status=status)}", label)
@@ -138,7 +154,7 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
                 (Status.FAILED, "Failed"),
             )
         ],
-        "explorer": f"{reverse('usage:explorer', args=[request.team.pk])}?{query}",
+        "explorer": f"{reverse('usage:explorer', args=[request.team.pk])}?{form.shared_query}",
         "is_unused": not found and not form.search.is_narrowed and not usage.has_any(request.team),
     }
 
@@ -160,15 +176,6 @@ def _row(shown: usage.ShownRequest, used: list[int], form: RequestsForm, address
         for field, value in values.items()
     }
     return Row(shown, [quantities[place] for place in used], only)
-
-
-def _chips(request: TeamRequest, form: RequestsForm, address: str) -> list[Chip]:
-    chips = []
-    for told in usage.narrowings(request.team, form.filters):
-        choice = told.choice
-        left = form.filters.without(choice.field, told.value, is_not=choice.is_not)
-        chips.append(Chip(told.words, f"{address}?{form.query(filters=left)}"))
-    return chips
 
 
 def _request_id(request: TeamRequest, parameter: str) -> UUID | None:
