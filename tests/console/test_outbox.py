@@ -16,10 +16,13 @@ from django.contrib import admin
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives, send_mail
 from django.db import connection, transaction
+from procrastinate.contrib.django import app as jobs
 from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.contrib.django.utils import connector_params
 from pytest_django import Settings
 
 from console import outbox, tasks
+from console.management.commands.serve import WorkerConnector
 from console.models import OutgoingMail
 from tests.factories import NOON
 from tests.servers import Console, until
@@ -62,6 +65,18 @@ def test_a_mail_about_a_change_that_was_rolled_back_is_never_sent() -> None:
 
     assert not OutgoingMail.objects.exists()
     assert not ProcrastinateJob.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_a_job_of_the_worker_mails_leaves_with_the_jobs_transaction() -> None:
+    with jobs.replace_connector(WorkerConnector(kwargs=connector_params())):
+        with transaction.atomic():
+            write()
+            transaction.set_rollback(True)
+        assert not ProcrastinateJob.objects.exists()
+        waiting = write()
+
+    assert ProcrastinateJob.objects.get().args == {"mail_id": waiting.pk}
 
 
 @pytest.mark.django_db

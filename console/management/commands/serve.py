@@ -23,6 +23,8 @@ from granian.log import LogLevels
 from granian.server import Server
 from procrastinate.contrib.django import app as jobs
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.psycopg_connector import PsycopgConnector
 
 from console import embedded_postgres, supervisor
 
@@ -225,10 +227,20 @@ def load_application(server: int) -> Any:
     return application
 
 
+class WorkerConnector(PsycopgConnector):
+    """The worker's own connections; but what a job defers belongs to the job's transaction.
+
+    On a connection of its own, a mail's job would begin before the mail is committed, find none,
+    and leave it to the sweep some minutes later.
+    """
+
+    def get_sync_connector(self) -> DjangoConnector:
+        return DjangoConnector()
+
+
 def run_worker() -> None:
     """Run background jobs until SIGTERM; those that run may then finish."""
-    connector = cast("DjangoConnector", jobs.connector).get_worker_connector()
-    with jobs.replace_connector(connector) as worker:
+    with jobs.replace_connector(WorkerConnector(kwargs=connector_params())) as worker:
         worker.run_worker(
             concurrency=JOBS_AT_ONCE,
             delete_jobs="successful",  # Failed ones stay for staff to see.
