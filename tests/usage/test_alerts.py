@@ -16,6 +16,7 @@ from accounts.models import Membership, Team, User
 from accounts.rules import Permission
 from api_keys import services as api_keys
 from tests.factories import NOON, make_admin, make_member, make_team
+from tests.races import race
 from tests.usage.alerting import HOUR, change, set_alert, usd
 from tests.usage.requests import make_record
 from usage import services as usage
@@ -169,12 +170,31 @@ def test_a_key_that_is_deleted_is_watched_to_the_end(team: Team, alice: User) ->
     change(alert, 7, watched="api_key", value=str(created.key.pk), now=NOON)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_workers_tell_once(team: Team, alice: User) -> None:
-    alert = set_alert(team, alice, 5)
-    spend(team, 6)
-    told(NOON + MINUTE)
+    for amount in range(1, 11):
+        set_alert(team, alice, amount)
+    spend(team, 20)
 
-    assert UsageAlertMail.of(team).filter(alert=alert).count() == 1
+    def work() -> None:
+        usage.send_alerts(now=NOON + MINUTE)
+
+    assert race(work, work) == [None, None]
+    assert len(mail.outbox) == UsageAlertMail.of(team).count() == 10
+
+
+def test_hours_in_which_nobody_looked_are_told_of_in_one_mail(team: Team, alice: User) -> None:
+    set_alert(team, alice, 5, per="hour", now=NOON - 2 * DAY)
+    for hours in (30, 3, 2):
+        spend(team, 6 + hours, at=NOON - hours * HOUR)
+
+    [late] = told(NOON + MINUTE)
+    assert "from 10:00 to 11:00 on 1 Mar 2026" in late
+    body = str(mail.outbox[-1].body)
+    assert "cost $8.00 from 10:00 to 11:00" in body
+    assert "It did so before, too:\n- from 09:00 to 10:00 on 1 Mar 2026: $9.00\n\n" in body
+    assert "$36.00" not in body
+    assert told(NOON + 2 * MINUTE) == []
 
 
 # --- Whom it tells
@@ -224,8 +244,8 @@ def test_who_may_not_see_usage_any_more_is_told_nothing(team: Team, how: str) ->
 def test_hours_are_those_of_the_zones_clocks(zone: str, now: str, begin: str, end: str) -> None:
     spans = hours_at(moment(now), ZoneInfo(zone))
 
-    assert spans[1:] == (moment(begin), moment(end))
-    assert spans.before == moment(begin) - HOUR
+    assert spans[-3:] == (moment(begin) - HOUR, moment(begin), moment(end))
+    assert spans[0] <= moment(now) - DAY < spans[1]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any, Final
+from itertools import groupby, pairwise
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,6 +28,14 @@ logger = logging.getLogger(__name__)
 
 # Whoever asked for nothing for so long, and set nothing, has nothing new to be told.
 IDLE_AFTER: Final = timedelta(days=1)
+
+
+class _Span(NamedTuple):
+    """An hour or a day that cost more than it should."""
+
+    begins_at: datetime
+    ends_at: datetime
+    cost_ticks: int
 
 
 def send_alerts(*, now: datetime) -> None:
@@ -55,10 +63,14 @@ def _look_at(team: Team, found: Sequence[UsageAlert], now: datetime) -> None:
         spans = days_at(now, zone) if per == Per.DAY else hours_at(now, zone)
         costs = _costs(team, watched, of_kind, spans, zone)
         for alert in of_kind:
-            for number, (begins_at, ends_at) in enumerate([spans[:2], spans[1:]]):
-                cost_ticks = costs.get((number, alert.value), 0)
-                if ends_at > alert.since and cost_ticks > alert.limit_ticks:
-                    _tell(alert, begins_at, ends_at, cost_ticks, members.values(), now)
+            over = [
+                _Span(begins_at, ends_at, cost_ticks)
+                for number, (begins_at, ends_at) in enumerate(pairwise(spans))
+                if ends_at > alert.since
+                and (cost_ticks := costs.get((number, alert.value), 0)) > alert.limit_ticks
+            ]
+            if over:
+                _tell(alert, over, members.values(), now)
 
 
 def _costs(
@@ -80,27 +92,33 @@ def _costs(
 
 @transaction.atomic
 def _tell(
-    alert: UsageAlert,
-    begins_at: datetime,
-    ends_at: datetime,
-    cost_ticks: int,
-    members: Iterable[Membership],
-    now: datetime,
+    alert: UsageAlert, over: Sequence[_Span], members: Iterable[Membership], now: datetime
 ) -> None:
-    """Mail it, unless that was done, or the alert was changed or deleted a moment ago."""
+    """Mail it, but for what was told, or if the alert was changed or deleted a moment ago.
+
+    What came true while nobody looked is one mail: of the newest, with those before it.
+    """
     same = UsageAlert.of(alert.team).select_for_update().filter(pk=alert.pk, since=alert.since)
     if not same.exists():
         return
-    _, is_news = UsageAlertMail.of(alert.team).get_or_create(
-        alert=alert,
-        since=alert.since,
-        begins_at=begins_at,
-        defaults={"team": alert.team, "cost_ticks": cost_ticks, "sent_at": now},
-    )
-    if not is_news:
+    mails = UsageAlertMail.of(alert.team).filter(alert=alert, since=alert.since)
+    known = set(mails.filter(begins_at__gte=over[0].begins_at).values_list("begins_at", flat=True))
+    news = [span for span in over if span.begins_at not in known]
+    if not news:
         return
+    UsageAlertMail.across_teams.bulk_create(
+        UsageAlertMail(
+            team=alert.team,
+            alert=alert,
+            since=alert.since,
+            begins_at=span.begins_at,
+            cost_ticks=span.cost_ticks,
+            sent_at=now,
+        )
+        for span in news
+    )
     told = [one for one in members if one.user_id == alert.owner_id or _is_told(alert, one)]
-    words = _words(alert, begins_at, ends_at, cost_ticks)
+    words = _words(alert, news)
     # One address can be that of several accounts. Who set the alert is told so.
     told.sort(key=lambda one: one.user_id == alert.owner_id)
     for address, is_owner in {o.user.email: o.user_id == alert.owner_id for o in told}.items():
@@ -111,23 +129,26 @@ def _is_told(alert: UsageAlert, member: Membership) -> bool:
     return alert.to_admins and member.is_admin
 
 
-def _words(
-    alert: UsageAlert, begins_at: datetime, ends_at: datetime, cost_ticks: int
-) -> dict[str, Any]:
-    zone = alert.owner.zone
-    begin, end = begins_at.astimezone(zone), ends_at.astimezone(zone)
-    span = f"on {day_label(begin)}"
-    if alert.per == Per.HOUR:
-        span = f"from {begin:%H:%M} to {end:%H:%M} {span}"
+def _words(alert: UsageAlert, news: Sequence[_Span]) -> dict[str, Any]:
+    *earlier, newest = news
     return {
         "alert": alert,
         "team": alert.team,
         "what": _what(alert),
-        "span": span,
-        "zone": zone.key,
-        "cost_ticks": cost_ticks,
-        "explorer": _address(alert, begin),
+        "span": _in_words(alert, newest),
+        "zone": alert.owner.zone.key,
+        "cost_ticks": newest.cost_ticks,
+        "earlier": [(_in_words(alert, span), span.cost_ticks) for span in earlier],
+        "explorer": _address(alert, newest.begins_at.astimezone(alert.owner.zone)),
     }
+
+
+def _in_words(alert: UsageAlert, span: _Span) -> str:
+    begin = span.begins_at.astimezone(alert.owner.zone)
+    if alert.per == Per.DAY:
+        return f"on {day_label(begin)}"
+    end = span.ends_at.astimezone(alert.owner.zone)
+    return f"from {begin:%H:%M} to {end:%H:%M} on {day_label(begin)}"
 
 
 def _what(alert: UsageAlert) -> str:
