@@ -95,6 +95,11 @@ class UsageFeedAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Requests that wait")
     def waiting(self, feed: UsageFeed) -> str:
+        if feed.refilling_since:
+            return (
+                f"All: it is being filled anew since {_time(feed.refilling_since)}. If that was"
+                " interrupted, begin it again."
+            )
         lag = usage.lag(feed)
         if lag.oldest_at is None:
             return "None"

@@ -1,5 +1,6 @@
 """What usage does on its own: sum up what was recorded, make room for what is to come, and tell."""
 
+import logging
 from typing import Final
 from uuid import UUID
 
@@ -8,7 +9,10 @@ from django.utils import timezone
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from accounts.one_by_one import one_by_one
 from usage import services as usage
+
+logger = logging.getLogger(__name__)
 
 # Then files of others have their turn.
 STEPS_IN_A_ROW: Final = 20
@@ -25,15 +29,18 @@ def feed_usage(timestamp: int) -> None:  # noqa: ARG001 -- procrastinate passes 
 @app.task(queueing_lock="make_usage_partitions")
 def make_partitions(timestamp: int) -> None:  # noqa: ARG001
     """Make room for the months to come, and drop those whose time is over."""
-    usage.make_partitions_ahead(now=timezone.now())
-    usage.drop_partitions(now=timezone.now(), days=settings.USAGE_EVENT_DAYS)
+    with one_by_one(logger) as each:
+        with each("Tables for usage of the months to come are missing"):
+            usage.make_partitions_ahead(now=timezone.now())
+        with each("Old usage could not be dropped"):
+            usage.drop_partitions(now=timezone.now(), days=settings.USAGE_EVENT_DAYS)
 
 
 @app.periodic(cron="50 * * * *")
 @app.task(queueing_lock="keep_usage_zones")
 def keep_zones(timestamp: int) -> None:  # noqa: ARG001
     """Sum up days as the members of teams have them now."""
-    usage.keep_zones()
+    usage.keep_zones(now=timezone.now())
 
 
 # Until it is done: to forget was promised.

@@ -1,8 +1,7 @@
 """Sums that are built anew, in bulk: the same as those that were fed request by request."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import call_command
@@ -10,13 +9,14 @@ from django.db import connection
 
 from accounts.models import Team
 from tests.factories import NOON, make_member, make_team
-from tests.usage.requests import make_record
+from tests.usage.requests import id_at, make_record
 from usage import services as usage
-from usage import stores
-from usage.models import UsageEvent, UsageRollup, UsageZone
-from usage.rules import Dimension, Question
+from usage.models import UsageRollup
 
 pytestmark = pytest.mark.django_db
+
+
+LATER = NOON + timedelta(days=200)
 
 
 def kept() -> set[tuple[object, ...]]:
@@ -43,7 +43,8 @@ def kept() -> set[tuple[object, ...]]:
 
 
 def use_much() -> UUID:
-    """Have two teams make requests over a change of clocks and a year's end."""
+    """Have two teams make requests over a change of clocks, in tables by month."""
+    usage.make_partitions(first=NOON, last=LATER)
     team, other = make_team(), make_team()
     member = make_member(team)
     member.timezone = "Australia/Lord_Howe"
@@ -52,7 +53,8 @@ def use_much() -> UUID:
         [
             make_record(
                 team if number % 5 else other,
-                at=NOON + number * timedelta(hours=71, minutes=7),
+                at=(at := NOON + number * timedelta(hours=71, minutes=7)),
+                request_id=id_at(at, number),
                 key_id=UUID(int=number % 3),
                 model=f"model-{number % 4}",
                 cluster=["", "fra-1"][number % 2],
@@ -71,7 +73,7 @@ def test_sums_that_are_built_anew_are_those_that_were_fed() -> None:
     use_much()
     before = kept()
     assert len(before) > 1_000
-    UsageRollup.across_teams.filter(start__gte=NOON + timedelta(days=60)).update(cost_ticks=7)
+    UsageRollup.across_teams.filter(start__gte=NOON + timedelta(days=60)).update(requests=700)
     UsageRollup.across_teams.filter(series__slice=2).delete()
     assert kept() != before
 
@@ -107,10 +109,16 @@ def test_verifying_names_every_sum_that_is_wrong_missing_or_too_much() -> None:
         call_command("usage_verify")
 
 
-def test_what_is_coarser_is_built_of_quarter_hours_without_the_events() -> None:
+def drop_before(moment: datetime) -> None:
+    usage.drop_partitions(now=moment + timedelta(days=33), days=1)
+
+
+def test_what_is_coarser_is_built_of_quarter_hours_without_the_events(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     team_id = use_much()
     before = kept()
-    UsageEvent.across_teams.all().delete()
+    drop_before(LATER)
     UsageRollup.across_teams.filter(grain__gt=0, series__team=team_id).update(cost_ticks=0)
 
     with pytest.raises(usage.EventsGoneError, match="The events of 60 requests are gone"):
@@ -118,30 +126,31 @@ def test_what_is_coarser_is_built_of_quarter_hours_without_the_events() -> None:
     usage.rebuild_coarser(Team.objects.get(pk=team_id))
 
     assert kept() == before
+    call_command("usage_verify")
+    assert "No difference\n60 requests up to 2026-08-" in capsys.readouterr().out
 
 
-def test_days_are_kept_of_the_zones_that_members_are_in_now() -> None:
-    team = make_team()
-    member = make_member(team)
-    usage.record([make_record(team, at=NOON + timedelta(hours=n)) for n in range(100)])
-    usage.feed(now=NOON)
-    member.timezone = "Asia/Kathmandu"
-    member.save()
+def test_sums_are_never_built_anew_without_what_only_they_know() -> None:
+    team_id = use_much()
+    drop_before(NOON + timedelta(days=60))
+    # By their count, nothing seems to be gone.
+    UsageRollup.across_teams.filter(grain=1, series__slice=0, series__team=team_id).delete()
+    before = kept()
 
-    usage.keep_zones()
-    usage.keep_zones()
+    with pytest.raises(usage.EventsGoneError):
+        usage.rebuild(now=NOON)
 
-    zone = ZoneInfo("Asia/Kathmandu")
-    kept_zone = UsageZone.of(team).get(name=zone.key)
-    days = UsageRollup.across_teams.filter(grain=2 * kept_zone.pk, series__slice=0)
-    assert sum(days.values_list("requests", flat=True)) == 100
-    starts = tuple(days.order_by("start").values_list("start", flat=True)[:2])
-    question = Question(team_id=team.pk, starts=starts, zone=zone, group=Dimension.IP)
-    (sums,) = stores.at_hand().query(question).values()
-    assert sums.requests == days.earliest("start").requests
+    assert kept() == before
 
-    member.timezone = "UTC"
-    member.save()
-    usage.keep_zones()
-    assert not days.exists()
-    assert [each.name for each in UsageZone.of(team)] == ["UTC"]
+
+def test_what_was_not_dropped_is_verified() -> None:
+    team_id = use_much()
+    drop_before(NOON + timedelta(days=60))
+    assert 0 < usage.dropped().requests < 60  # type: ignore[union-attr]
+    assert list(usage.sum_differences()) == []
+
+    quarters = UsageRollup.across_teams.filter(grain=0, series__team=team_id)
+    last = quarters.latest("start")
+    quarters.filter(start=last.start).update(failed=99)
+
+    assert f"quarter-hour {last.start:%Y-%m-%d %H:%M}" in next(usage.sum_differences())

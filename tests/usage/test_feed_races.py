@@ -20,6 +20,7 @@ from usage.models import UsageEvent, UsageFeed, UsageRollup, UsageZone
 from usage.rules import Question
 from usage.services.feeding import CHUNK, decided_seq, feed_store
 from usage.stores.postgres.building import drop_days
+from usage.stores.postgres.reading import TRIES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,6 +133,42 @@ def test_a_question_is_asked_again_if_the_sums_change_between_its_two_statements
 
     assert changed.is_set()
     assert sums.requests == 25
+
+
+def test_a_question_gives_up_when_the_sums_change_each_time_it_is_asked() -> None:
+    team = make_team()
+    changes: list[object] = []
+
+    def feed() -> None:
+        usage.record([make_record(team)])
+        usage.feed(now=NOON)
+
+    def change_after_the_first(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if "AS sign" not in sql and "FROM usage_usagezone" in sql:
+            changes.extend(race(feed))
+        return result
+
+    with (
+        connection.execute_wrapper(change_after_the_first),
+        pytest.raises(stores.StoreUnavailableError),
+    ):
+        answered(team)
+
+    assert changes == [None] * TRIES
+    assert answered(team) == TRIES
+
+
+def test_all_questions_of_a_page_are_answered_from_one_moment() -> None:
+    team = make_team()
+    usage.record([make_record(team)])
+
+    with stores.reading():
+        before = answered(team)
+        assert race(lambda: usage.record([make_record(team)])) == [None]
+        meanwhile = answered(team)
+
+    assert (before, meanwhile, answered(team)) == (1, 1, 2)
 
 
 class DyingStore:

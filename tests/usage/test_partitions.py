@@ -4,12 +4,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.db import connection
+from pytest_django import Settings
 
 from accounts.models import Team
+from accounts.one_by_one import SomeFailedError
 from tests.factories import NOON, make_team
-from tests.usage.requests import counted, make_record
+from tests.usage.requests import counted, id_at, make_record
 from usage import services as usage
+from usage import tasks
 from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
@@ -17,11 +21,6 @@ pytestmark = pytest.mark.django_db
 # Years that no migration has made tables for.
 MAY = datetime(2035, 5, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 JUNE = MAY + timedelta(milliseconds=1)
-
-
-def id_at(moment: datetime, number: int = 0) -> UUID:
-    """Make an id as a UUIDv7 of this moment is, without chance."""
-    return UUID(int=(round(moment.timestamp() * 1000) << 80) + (7 << 76) + (2 << 62) + number)
 
 
 def record_at(team: Team, *moments: datetime) -> list[UUID]:
@@ -55,6 +54,32 @@ def test_tables_are_made_for_months_ahead_once() -> None:
     assert table_of(pk) == "usage_usageevent_2035_08"
 
 
+def test_a_month_whose_table_cannot_be_made_keeps_no_other_from_having_one() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE usage_usageevent_2035_06 (id int)")  # Somebody's own.
+
+    with pytest.raises(SomeFailedError):
+        usage.make_partitions_ahead(now=MAY)
+
+    (pk,) = record_at(make_team(), MAY + timedelta(days=92))
+    assert table_of(pk) == "usage_usageevent_2035_08"
+
+
+def test_tables_that_cannot_be_made_keep_no_old_ones_from_being_dropped(settings: Settings) -> None:
+    settings.USAGE_EVENT_DAYS = 30
+    usage.make_partitions(first=MAY, last=MAY)
+    now = datetime(2040, 6, 1, tzinfo=UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE usage_usageevent_{now:%Y_%m} (id int)")
+
+    with time_machine.travel(now, tick=False), pytest.raises(SomeFailedError):
+        tasks.make_partitions(timestamp=0)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('usage_usageevent_2035_05')")
+        assert cursor.fetchone() == (None,)
+
+
 def test_requests_that_came_before_their_table_are_moved_into_it() -> None:
     team = make_team()
     may, june = record_at(team, MAY, JUNE)
@@ -81,6 +106,7 @@ def test_old_months_are_dropped_and_their_sums_stay() -> None:
     assert again == []
     assert [event.pk for event in UsageEvent.of(team)] == [june]
     assert counted(team, MAY, JUNE) == (2, 0)
+    assert usage.dropped() == (1, MAY)
 
 
 def test_a_month_is_kept_until_its_time_is_over_and_its_sums_are_made() -> None:

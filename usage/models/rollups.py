@@ -83,6 +83,11 @@ class UsageZone(TeamOwned):
     )
     id = models.AutoField(primary_key=True)
     name = models.CharField(max_length=64)
+    # A fingerprint of when its days began by the rules that the sums were made with. Empty for the
+    # first hour of a team, until somebody looks.
+    rules = models.CharField(max_length=64, default="")
+    # Since when no member is in it. Whoever moves to and fro has nothing built anew.
+    unwanted_since = models.DateTimeField(null=True)
 
     of = TeamDoor[models.QuerySet["UsageZone"]]()
 

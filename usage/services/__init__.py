@@ -16,7 +16,7 @@ from usage.services.alerts import (
     delete_alerts,
     edit_alert,
 )
-from usage.services.backfill import EventsGoneError, keep_zones, rebuild, rebuild_coarser
+from usage.services.backfill import EventsGoneError, rebuild, rebuild_coarser
 from usage.services.comparing import Difference, store_differences
 from usage.services.exports import KEPT_FOR as EXPORTS_KEPT_FOR
 from usage.services.exports import (
@@ -42,7 +42,12 @@ from usage.services.exports import go_on as go_on_with_export
 from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
 from usage.services.lag import MOST_COUNTED, is_fed, lag
-from usage.services.partitions import drop_partitions, make_partitions, make_partitions_ahead
+from usage.services.partitions import (
+    drop_partitions,
+    dropped,
+    make_partitions,
+    make_partitions_ahead,
+)
 from usage.services.record import (
     RequestRecord,
     UnexplainedCostError,
@@ -65,6 +70,7 @@ from usage.services.totals import (
     total,
 )
 from usage.services.verify import sum_differences
+from usage.services.zones import keep_zones
 
 __all__ = [
     "EXPORTS_KEPT_FOR",
@@ -102,6 +108,7 @@ __all__ = [
     "delete_alerts",
     "delete_exports",
     "drop_partitions",
+    "dropped",
     "edit_alert",
     "exports",
     "exports_of",

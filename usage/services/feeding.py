@@ -1,6 +1,7 @@
 """Feeding the stores with what was recorded: in order, every event once, none forgotten."""
 
 import logging
+import time
 from datetime import datetime
 from typing import Final
 
@@ -14,9 +15,11 @@ from usage.stores import Store
 logger = logging.getLogger(__name__)
 
 CHUNK: Final = 5_000
-# Whoever records waits behind the feed while the feed waits for whoever recorded before.
+# Whoever records waits behind the feed while the feed waits for whoever recorded before. So it
+# waits for a moment only, and lets all pass before it tries once more.
 LOCK_TIMEOUT: Final = "200ms"
-TRIES: Final = 5
+TRIES: Final = 2
+PAUSE_SECONDS: Final = 1
 
 
 def feed(*, now: datetime) -> None:
@@ -35,7 +38,15 @@ def feed(*, now: datetime) -> None:
 def feed_store(store: Store, upto: int, *, now: datetime) -> None:
     """Feed one store up to a `seq` that is decided. Raises what the store raises."""
     # On its own: one that never could be reached is to be seen waiting, too.
-    UsageFeed.objects.get_or_create(store=store.name)
+    feed, _ = UsageFeed.objects.get_or_create(store=store.name)
+    if feed.refilling_since:  # Nor does it wait for the lock of whoever fills it.
+        logger.warning(
+            "Usage's store %s is not fed: it is being filled anew since %s. If that was"
+            " interrupted, begin it again.",
+            store.name,
+            feed.refilling_since,
+        )
+        return
     while _feed_chunk(store, upto, now):
         pass
 
@@ -61,6 +72,7 @@ def decided_seq() -> int:
         except OperationalError:
             if attempt == TRIES - 1:
                 raise
+            time.sleep(PAUSE_SECONDS)
     raise AssertionError  # The loop returns or raises.
 
 
@@ -71,6 +83,8 @@ def _feed_chunk(store: Store, upto: int, now: datetime) -> bool:
     Raises what the store raises; then neither happened.
     """
     mark = stores.lock(store)
+    if mark.refilling_since:
+        return False
     waiting = UsageEvent.across_teams.filter(seq__gt=mark.fed_seq, seq__lte=upto).order_by("seq")
     events = list(waiting[:CHUNK])
     if events:

@@ -1,13 +1,19 @@
 """A month's events in a table of their own: made ahead, and dropped when they are old."""
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Max, Sum
 
+from accounts.one_by_one import one_by_one
 from usage import stores
+from usage.models import UsageDropped
+
+logger = logging.getLogger(__name__)
 
 MONTHS_AHEAD: Final = 3
 NET: Final = "usage_usageevent_default"
@@ -29,14 +35,17 @@ def month_after(month: datetime) -> datetime:
 def make_partitions(*, first: datetime, last: datetime) -> None:
     """Make a table for each month from that of `first` to that of `last` that has none.
 
-    Events that came before their month had its table are moved into it.
+    Events that came before their month had its table are moved into it. Raises SomeFailedError in
+    the end, if one of the months failed.
     """
     have = {month for month, _ in _partitions()}
     month = month_of(first)
-    while month <= last:
-        if month not in have:
-            _make(month)
-        month = month_after(month)
+    with one_by_one(logger) as each:
+        while month <= last:
+            if month not in have:
+                with each("The table of %s could not be made", f"{month:%Y-%m}"):
+                    _make(month)
+            month = month_after(month)
 
 
 def make_partitions_ahead(*, now: datetime) -> None:
@@ -47,7 +56,8 @@ def make_partitions_ahead(*, now: datetime) -> None:
 def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
     """Drop the tables of the months that ended `days` ago or before; none, if that is 0.
 
-    Returns the months. A month stays until every store has all of it. The sums stay.
+    Returns the months. A month stays until every store has all of it. The sums stay, and a
+    UsageDropped says what only they know from then on.
     """
     if not days:
         return []
@@ -57,13 +67,28 @@ def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
             break
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            cursor.execute(f"SELECT coalesce(max(seq), 0) FROM {table}")  # noqa: S608 -- made below
-            (last_seq,) = cursor.fetchone()
-            if any(stores.fed_seq(store) < last_seq for store in stores.fed()):
-                break
+            cursor.execute(f"SELECT count(*), max(seq), max(at) FROM {table}")  # noqa: S608 -- made below
+            requests, last_seq, last_at = cursor.fetchone()
+            if requests:
+                if any(stores.fed_seq(store) < last_seq for store in stores.fed()):
+                    break
+                UsageDropped.objects.create(month=month, requests=requests, last_at=last_at)
             cursor.execute(f"DROP TABLE {table}")
             dropped.append(month)
     return dropped
+
+
+class Dropped(NamedTuple):
+    """What is no longer kept one by one, of all teams."""
+
+    requests: int
+    last_at: datetime
+
+
+def dropped() -> Dropped | None:
+    """Say what was dropped, if anything was: only the sums know of it."""
+    found = UsageDropped.objects.aggregate(requests=Sum("requests"), last_at=Max("last_at"))
+    return Dropped(**found) if found["requests"] else None
 
 
 def _partitions() -> Iterator[tuple[datetime, str]]:

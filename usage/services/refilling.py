@@ -7,6 +7,7 @@ from django.db import transaction
 
 from usage import stores
 from usage.services.feeding import feed
+from usage.services.partitions import dropped
 from usage.stores.postgres.leftovers import leftovers
 
 if TYPE_CHECKING:
@@ -32,22 +33,30 @@ def refill_clickhouse(*, now: datetime) -> None:
     NoClickHouseError, StoreUnavailableError, and SomeFailedError as `feed` does; begin again then.
     """
     store = required_clickhouse()
-    while not _emptied(store):
-        pass
+    _give_up(store, now)
+    _begin(store)
     feed(now=now)
 
 
 @transaction.atomic
-def _emptied(store: "ClickHouseStore") -> bool:
-    """Empty a store that nothing is said to be in, or else say so first.
+def _give_up(store: "ClickHouseStore", now: datetime) -> None:
+    """Say that nothing is in the store, and that nobody is to feed it.
 
-    So a crash in between leaves a store that is not asked, rather than one that misses requests.
+    This is committed first. So whatever fails from here on leaves a store that is not asked, rather
+    than one that misses requests, and that says so until it is filled.
     """
     mark = stores.lock(store)
-    if mark.fed_seq == 0:
-        store.empty()
-        store.record_sums(leftovers())
-        return True
-    mark.fed_seq, mark.fed_at = 0, None
+    mark.fed_seq, mark.fed_at, mark.refilling_since = 0, None, now
     mark.save()
-    return False
+
+
+@transaction.atomic
+def _begin(store: "ClickHouseStore") -> None:
+    """Empty the store, and fill it with what no event tells. The feed does the rest."""
+    mark = stores.lock(store)
+    store.empty()
+    if gone := dropped():
+        store.record_sums(one for one in leftovers() if one.start <= gone.last_at)
+    # Also where another has begun meanwhile: it empties the store again.
+    mark.fed_seq, mark.refilling_since = 0, None
+    mark.save()

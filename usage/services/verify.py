@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 
 from usage import stores
-from usage.models import UsageEvent
+from usage.services.partitions import dropped
 from usage.stores.postgres import building, checking
 
 
 def sum_differences() -> Iterator[str]:
     """Name each sum that is not what its requests, or the finer sums, come to. To be read at once.
 
-    Requests that are no longer kept cannot be compared; their quarter-hours are taken for right.
+    Requests that are `dropped` cannot be compared; their quarter-hours are taken for right.
     """
     with stores.reading():
-        seq = stores.fed_seq(stores.at_hand())
-        count = UsageEvent.across_teams.filter(seq__lte=seq).count()
-        yield from checking.quarter_differences(is_complete=building.requests() <= count)
+        yield from checking.quarter_differences(is_complete=dropped() is None)
         for team_id in building.teams():
             yield from checking.coarser_differences(team_id)

@@ -1,23 +1,28 @@
 """ClickHouse is filled from the beginning, and compared with PostgreSQL to the tick."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from zoneinfo import ZoneInfo
 
 import pytest
 from clickhouse_connect.driver.client import Client
 from django.core.management import CommandError, call_command
+from django.test import Client as HttpClient
+from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import Team
-from tests.factories import make_team
-from tests.usage.requests import make_record
+from tests.billing.pages import text
+from tests.factories import make_team, sign_in_staff
+from tests.usage.requests import id_at, make_record
 from tests.usage.stores.conftest import AWAY
 from usage import services as usage
 from usage import stores
-from usage.models import UsageEvent, UsageFeed
+from usage.models import UsageFeed
 from usage.rules import Dimension, Question
 from usage.services.comparing import store_differences
 from usage.services.refilling import refill_clickhouse
+from usage.stores import StoreUnavailableError
 from usage.stores.clickhouse import ClickHouseStore
 from usage.stores.postgres import PostgresStore
 
@@ -27,16 +32,20 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 5, 9, tzinfo=UTC)
 SETTLED = {"mutations_sync": 2}
 
+_serial = count()
+
 
 def make_spring(team: Team) -> None:
     """Record a request every 31 hours from March to the beginning of May."""
+    usage.make_partitions(first=MARCH, last=NOW)
     usage.record(
         [
             make_record(
                 team,
                 model=f"m-{number % 2}",
                 ip=f"203.0.113.{number % 3}",
-                at=MARCH + timedelta(hours=31 * number),
+                at=(at := MARCH + timedelta(hours=31 * number)),
+                request_id=id_at(at, next(_serial)),
             )
             for number in range(50)
         ]
@@ -106,8 +115,8 @@ def test_to_fill_clickhouse_anew_mends_it_also_where_events_are_gone(ch: Client)
     team = make_team()
     make_spring(team)
     usage.feed(now=NOW)
-    # As when their month was dropped: the sums in PostgreSQL stay.
-    UsageEvent.across_teams.filter(at__lt=MARCH + timedelta(days=31)).delete()
+    usage.drop_partitions(now=NOW, days=30)
+    assert usage.dropped() is not None
     ch.command("TRUNCATE TABLE usage_events")
     assert differences() != []
 
@@ -123,6 +132,29 @@ def test_to_fill_clickhouse_anew_mends_it_also_where_events_are_gone(ch: Client)
         group=Dimension.IP,
     )
     assert ClickHouseStore().query(question) == PostgresStore().query(question)
+
+
+def test_a_filling_that_stopped_half_way_is_seen_and_is_not_gone_on_with_by_the_feed(
+    client: HttpClient, settings: Settings, ch: Client
+) -> None:
+    team = make_team()
+    make_spring(team)
+    usage.feed(now=NOW)
+    usage.drop_partitions(now=NOW, days=30)
+    here, settings.CLICKHOUSE = settings.CLICKHOUSE, AWAY
+    with pytest.raises(StoreUnavailableError):
+        refill_clickhouse(now=NOW)
+
+    settings.CLICKHOUSE = here
+    usage.feed(now=NOW)
+
+    # What is older than the events would be missing for good.
+    assert stores.fed_seq(ClickHouseStore()) == 0
+    assert ch.query("SELECT count() FROM usage_events").result_rows == [(50,)]
+    feeds = sign_in_staff(client).get(reverse("admin:usage_usagefeed_changelist"))
+    assert "being filled anew since 9 May 2026" in text(feeds)
+    refill_clickhouse(now=NOW)
+    assert differences() == []
 
 
 def test_the_commands_fill_clickhouse_name_each_difference_and_end_with_an_error(

@@ -31,6 +31,11 @@ class Command(BaseCommand):
             self.stderr.write(f"{found:,} differences")
             sys.exit(1)
         self.stdout.write("No difference")
+        if gone := usage.dropped():
+            self.stdout.write(
+                f"{gone.requests:,} requests up to {gone.last_at:%Y-%m-%d %H:%M} UTC are no longer"
+                " kept one by one: what they came to per quarter-hour was taken for right."
+            )
 
 
 def _differences() -> Iterator[object]:
