@@ -1,5 +1,7 @@
 """Requests as the gateway reports them, with only what a test is about to be told."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +12,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import Team
 from tests.factories import NOON
 from usage import stores
-from usage.rules import Question, Sums, quarter_of
+from usage.rules import Answer, Dimension, Question, Sums, quarter_of
 from usage.services import RequestRecord
 
 KEY = UUID("6f0d2c1e-0000-4000-8000-000000000001")
@@ -38,6 +40,36 @@ def make_record(team: Team, **fields: Any) -> RequestRecord:
         "items": items,
     }
     return RequestRecord(**usual | fields)
+
+
+def value_of(record: RequestRecord, dimension: Dimension) -> str:
+    """Say what a store knows the record by."""
+    return str(record.key_id if dimension is Dimension.API_KEY else getattr(record, dimension))
+
+
+def sums_of(record: RequestRecord) -> Sums:
+    fields = {"requests": 1, "failed": int(record.status >= 500)}
+    for item, quantity, cost_ticks in record.items:
+        fields |= {item: quantity, f"{item}_ticks": cost_ticks}
+    return Sums(**fields, cost_ticks=record.cost_ticks)
+
+
+def summed(records: Iterable[RequestRecord], question: Question) -> Answer:
+    """Answer what a store is asked in the plainest way: by adding up the requests themselves."""
+    answer: dict[tuple[int, str], Sums] = defaultdict(Sums)
+    for record in records:
+        if (
+            record.team_id == question.team_id
+            and question.starts[0] <= record.at < question.starts[-1]
+            and all(
+                (value_of(record, wanted.dimension) in wanted.values) is not wanted.is_not
+                for wanted in question.filters
+            )
+        ):
+            number = sum(start <= record.at for start in question.starts) - 1
+            group = value_of(record, question.group) if question.group else ""
+            answer[number, group] = answer[number, group].plus(sums_of(record))
+    return dict(answer)
 
 
 def counted(team: Team, since: datetime, until: datetime) -> tuple[int, int]:

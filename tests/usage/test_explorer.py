@@ -14,14 +14,11 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Team, User
-from accounts.rules import Permission
 from audit import services as audit
-from tests.factories import NOON, make_admin, make_member, make_team, make_user
+from tests.factories import NOON, make_admin, make_team
 from tests.usage.pages import USAGE, cards, create_key, figure, show, shown, table, usage_url
 from tests.usage.requests import make_record
-from tests.usage.stores.conftest import AWAY
 from usage import services as usage
-from usage.models import UsageFeed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_noon", "alice")]
 
@@ -221,23 +218,6 @@ def test_every_link_of_the_page_leads_to_a_view(client: Client, team: Team) -> N
     assert '"query": "tz=Asia%2FTokyo&dimension=tokens&group=cluster"' in inside
 
 
-def test_a_store_that_cannot_be_reached_is_a_sentence(
-    client: Client, team: Team, settings: Any
-) -> None:
-    settings.CLICKHOUSE = AWAY
-    # It has been fed with something, so that it has to be asked.
-    UsageFeed.objects.create(store="clickhouse", fed_seq=1)
-
-    page = client.get(usage_url(team))
-    file = client.get(reverse("usage:table_csv", args=[team.pk]))
-    listed = client.get(reverse("usage:values", args=[team.pk]), {"field": "model"})
-
-    # What there is to filter by is known here.
-    assert (page.status_code, file.status_code, listed.status_code) == (503, 503, 200)
-    assert b"Usage cannot be read at the moment." in page.content
-    assert b"<form" in page.content
-
-
 def test_a_team_that_never_called_is_told_how_to_begin(client: Client, team: Team) -> None:
     usage.record([make_record(make_team())])
 
@@ -296,19 +276,6 @@ def test_a_year_of_much_usage_costs_no_more_queries_than_a_week_of_little(
 
     with django_assert_num_queries(len(little)):
         client.get(usage_url(team), week | {"range": "12m"})
-
-
-def test_usage_is_for_admins_and_for_whom_they_let_see_it(client: Client, team: Team) -> None:
-    member, trusted = make_member(team), make_member(team, extra=[Permission.USAGE_READ])
-
-    client.force_login(member)
-    refused = client.get(usage_url(team))
-    client.force_login(trusted)
-    shown = client.get(usage_url(team))
-    client.force_login(make_user())
-    hidden = client.get(usage_url(team))
-
-    assert (refused.status_code, shown.status_code, hidden.status_code) == (403, 200, 404)
 
 
 def test_looking_at_usage_is_written_in_the_audit_log(client: Client, team: Team) -> None:

@@ -1,8 +1,6 @@
 """Any question against a plain Python sum over the requests themselves."""
 
-from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,11 +11,10 @@ from hypothesis import strategies as st
 
 from accounts.models import Team
 from tests.factories import NOON, make_member, make_team
-from tests.usage.requests import make_record
+from tests.usage.requests import make_record, summed
 from usage import rules, stores
 from usage import services as usage
-from usage.rules import ITEMS, Dimension, Filter, Question, Sums
-from usage.services import RequestRecord
+from usage.rules import ITEMS, Dimension, Filter, Question
 
 pytestmark = pytest.mark.django_db
 
@@ -50,12 +47,6 @@ VALUES = {
     Dimension.MODEL: ["atlas-8b", "atlas-70b"],
     Dimension.CLUSTER: ["", "fra-1"],
     Dimension.IP: ["203.0.113.7", "2001:db8::7", "0.0.0.0"],  # noqa: S104
-}
-FIELDS = {
-    Dimension.API_KEY: "key_id",
-    Dimension.MODEL: "model",
-    Dimension.CLUSTER: "cluster",
-    Dimension.IP: "ip",
 }
 
 requests = st.fixed_dictionaries(
@@ -114,28 +105,6 @@ def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, 
     return tuple(sorted({rules.start_of_day(day, zone) for day in chosen}))
 
 
-def value_of(record: RequestRecord, dimension: Dimension) -> str:
-    return str(getattr(record, FIELDS[dimension]))
-
-
-def reference(question: Question, records: list[RequestRecord]) -> dict[tuple[int, str], Sums]:
-    """Sum up in the plainest way."""
-    found: dict[tuple[int, str], Sums] = defaultdict(Sums)
-    for record in records:
-        for number, (start, end) in enumerate(pairwise(question.starts)):
-            if start <= record.at < end and all(
-                (value_of(record, wanted.dimension) in wanted.values) is not wanted.is_not
-                for wanted in question.filters
-            ):
-                fields = {"requests": 1, "failed": int(record.status >= 500)}
-                for item, quantity, ticks in record.items:
-                    fields |= {item: quantity, f"{item}_ticks": ticks}
-                group = value_of(record, question.group) if question.group else ""
-                sums = Sums(**fields, cost_ticks=record.cost_ticks)
-                found[number, group] = found[number, group].plus(sums)
-    return dict(found)
-
-
 @settings(
     max_examples=40,
     deadline=None,
@@ -181,7 +150,7 @@ def test_any_question_is_answered_with_the_sum_of_its_requests(
             team_id=team.pk, starts=starts, zone=zone, group=group, filters=tuple(wanted)
         )
 
-        assert stores.current().query(question) == reference(question, records)
+        assert stores.current().query(question) == summed(records, question)
 
 
 def make_team_of_two_zones() -> Team:

@@ -1,6 +1,6 @@
 """What each store promises: the same answers as a plain sum over the requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, product
 from uuid import UUID
@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from accounts.actors import UNKNOWN_IP
 from tests.factories import make_team
-from tests.usage.requests import make_record
+from tests.usage.requests import make_record, summed
 from usage import services as usage
-from usage.rules import Answer, Dimension, Filter, Question, Sums
+from usage.rules import Dimension, Filter, Question
 from usage.services import RequestRecord
 from usage.stores import Store
 from usage.stores.clickhouse import ClickHouseStore
@@ -38,32 +38,6 @@ HARMFUL = [
     "混合 моделі 😀 e\u0301",
     " ",
 ]
-
-
-def summed(records: Iterable[RequestRecord], question: Question) -> Answer:
-    """Answer by adding up in plain Python."""
-    answer: dict[tuple[int, str], Sums] = {}
-    for one in records:
-        texts = {
-            Dimension.API_KEY: str(one.key_id),
-            Dimension.MODEL: one.model,
-            Dimension.CLUSTER: one.cluster,
-            Dimension.IP: one.ip,
-        }
-        asked_for = (
-            one.team_id == question.team_id
-            and question.starts[0] <= one.at < question.starts[-1]
-            and all((texts[f.dimension] in f.values) is not f.is_not for f in question.filters)
-        )
-        if asked_for:
-            span = sum(start <= one.at for start in question.starts) - 1
-            key = (span, texts[question.group] if question.group else "")
-            measures = {"requests": 1, "failed": int(one.status >= 500)}
-            measures["cost_ticks"] = one.cost_ticks
-            for item, quantity, cost_ticks in one.items:
-                measures |= {item: quantity, f"{item}_ticks": cost_ticks}
-            answer[key] = answer.get(key, Sums()).plus(Sums(**measures))
-    return answer
 
 
 def ask(team_id: UUID, starts: Sequence[datetime], *filters: Filter, **fields: object) -> Question:
