@@ -12,6 +12,7 @@ from tests.factories import NOON, make_member, make_team
 from tests.usage.requests import id_at, make_record
 from usage import services as usage
 from usage.models import UsageRollup
+from usage.stores.postgres.slices import FULL
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +89,9 @@ def test_verifying_names_every_sum_that_is_wrong_missing_or_too_much() -> None:
     team_id = use_much()
     assert list(usage.sum_differences()) == []
     rows = UsageRollup.across_teams.filter(series__team=team_id)
-    quarter, hour = rows.filter(grain=0).earliest("start"), rows.filter(grain=1).earliest("start")
+    whole = rows.filter(grain=0, series__slice=FULL)
+    quarter, hour = whole.earliest("start"), rows.filter(grain=1).earliest("start")
+    part = rows.filter(grain=0, series__slice=0).latest("start")
     month = rows.filter(grain__gt=1, series__slice=8).latest("grain", "start")
 
     # What the coarser ones are made of is wrong with it.
@@ -98,11 +101,15 @@ def test_verifying_names_every_sum_that_is_wrong_missing_or_too_much() -> None:
     rows.filter(pk=hour.pk).delete()
     (missing,) = usage.sum_differences()
     hour.save(force_insert=True)
+    rows.filter(pk=part.pk).update(failed=66)
+    (wrong_part,) = usage.sum_differences()
+    rows.filter(pk=part.pk).update(failed=part.failed)
     rows.filter(pk=month.pk).update(failed=77)
     (wrong,) = usage.sum_differences()
 
     assert f"hour {hour.start:%Y-%m-%d %H:%M}" in missing
     assert "kept nothing, should be {" in missing
+    assert f"quarter {part.start:%Y-%m-%d %H:%M}" in wrong_part
     assert "month" in wrong
     assert '"failed":77' in wrong
     with pytest.raises(SystemExit):
@@ -119,7 +126,8 @@ def test_what_is_coarser_is_built_of_quarter_hours_without_the_events(
     team_id = use_much()
     before = kept()
     drop_before(LATER)
-    UsageRollup.across_teams.filter(grain__gt=0, series__team=team_id).update(cost_ticks=0)
+    others = UsageRollup.across_teams.filter(series__team=team_id)
+    others.exclude(grain=0, series__slice=FULL).update(cost_ticks=0)
 
     with pytest.raises(usage.EventsGoneError, match="The events of 60 requests are gone"):
         usage.rebuild(now=NOON)

@@ -14,6 +14,7 @@ from usage import stores
 from usage.models import UsageEvent, UsageFeed, UsageRollup, UsageSeries, UsageValue
 from usage.rules import Answer, Dimension, Filter, Question
 from usage.services.feeding import CHUNK
+from usage.stores.postgres.slices import FULL
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +63,7 @@ def test_requests_of_one_quarter_hour_share_a_row() -> None:
     usage.record([make_record(team, at=NOON + timedelta(minutes=15) - timedelta(seconds=1))])
     usage.feed(now=NOON)
 
-    quarter = UsageRollup.across_teams.get(grain=0)
+    quarter = UsageRollup.across_teams.get(grain=0, series__slice=FULL)
 
     assert (quarter.start, quarter.requests, quarter.prompt_text) == (NOON, 3, 3_000)
     assert (quarter.cost_ticks, quarter.completion_ticks) == (3 * COST_TICKS, 1_500_000)
@@ -100,7 +101,7 @@ def test_a_long_queue_is_fed_in_chunks_and_completely() -> None:
 
     usage.feed(now=NOON)
 
-    assert UsageRollup.across_teams.get(grain=0).requests == count
+    assert UsageRollup.across_teams.get(grain=0, series__slice=FULL).requests == count
     assert UsageFeed.objects.get().fed_seq == UsageEvent.of(team).latest("seq").seq
 
 

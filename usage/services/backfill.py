@@ -32,8 +32,7 @@ def rebuild(*, now: datetime) -> None:
         mark.fed_seq, mark.fed_at = max(upto, mark.fed_seq), now
         building.clear_all()
         building.build_quarters(upto=mark.fed_seq)
-        for team in Team.objects.filter(pk__in=building.teams()).order_by("pk"):
-            building.build_coarser(team.pk)
+        building.build_coarser(building.teams())
         mark.save()
 
 
@@ -42,4 +41,4 @@ def rebuild_coarser(team: Team) -> None:
     with transaction.atomic():
         stores.lock(PostgresStore())
         building.clear_coarser(team.pk)
-        building.build_coarser(team.pk)
+        building.build_coarser([team.pk])

@@ -85,5 +85,5 @@ def _make(team_id: UUID, name: str, unwanted_since: datetime | None) -> UsageZon
     zone = UsageZone.across_teams.create(
         team_id=team_id, name=name, rules=rules_of(ZoneInfo(name)), unwanted_since=unwanted_since
     )
-    building.build_days(team_id, zone.pk, name)
+    building.build_days([team_id], name)
     return zone

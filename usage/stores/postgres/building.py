@@ -3,9 +3,9 @@
 The caller holds the feed's lock, so what is in the sums does not grow meanwhile.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID
 
 from django.db import connection
@@ -17,8 +17,10 @@ from usage.rules import Grain, Size
 from usage.stores.postgres import zones
 from usage.stores.postgres.slices import (
     CLUSTER,
+    DAY_SLICES,
     EVENT_TEXTS,
     FULL,
+    HOUR_SLICES,
     HOURS,
     IP,
     KEY,
@@ -32,19 +34,14 @@ from usage.stores.postgres.slices import (
     of_sums,
     same_values,
 )
-from usage.stores.postgres.writing import ADD, SERIES
+from usage.stores.postgres.writing import SERIES
 
-# Events in one statement: as many as are grouped in memory.
-CHUNK: Final = 1_000_000
-# What grouping may take, each time: a statement that has less writes to disk what it groups. And
-# everything is read, so there is nothing to look up row by row.
-IN_BULK: Final = "SET LOCAL work_mem = '512MB'; SET LOCAL enable_nestloop = off"
+# What sorting and grouping may take, each time: a statement that has less writes to disk.
+IN_BULK: Final = "SET LOCAL work_mem = '512MB'"
+# PostgreSQL would take what is new for a handful of rows, and join them one by one.
+AT_ONCE: Final = f"{IN_BULK}; SET LOCAL enable_nestloop = off"
 
-# A table of sums, and the grain of those that are meant.
-Source: TypeAlias = tuple[str, Grain]
-SUMS: Final = "usage_usagerollup"
-
-# Of which smaller or equal sums each slice is made: of days, else of the quarter-hours' full slice.
+# Of which smaller sums of its grain a slice is made, if they are kept; else of the full slice's.
 PARENTS: Final = {
     MODEL | CLUSTER: KEY | MODEL | CLUSTER,
     KEY | CLUSTER: KEY | MODEL | CLUSTER,
@@ -93,48 +90,73 @@ FULL_SERIES: Final = f"""
         AND {same_values("series", "numbered", str(FULL))}
 """
 QUARTER_SUMS: Final = f"""
-    INSERT INTO usage_usagerollup AS kept (grain, series_id, start, {MEASURE_LIST})
+    INSERT INTO usage_usagerollup (grain, series_id, start, {MEASURE_LIST})
     SELECT {QUARTERS.number}, series.series_id, date_bin('15 minutes', event.at, 'epoch'),
         {OF_EVENTS}
     FROM usage_usageevent AS event
     JOIN usage_full_series AS series USING (team_id, api_key_id, model, cluster, ip)
-    WHERE event.seq > %(after)s AND event.seq <= %(upto)s
+    WHERE event.seq <= %(upto)s
     GROUP BY 1, 2, 3
     ORDER BY 1, 2, 3
-    {ADD}
 """
-RANGE: Final = """
-    SELECT min(rollup.start), max(rollup.start)
-    FROM usage_usageseries AS series
-    JOIN usage_usagerollup AS rollup ON rollup.series_id = series.id
-    WHERE series.team_id = %(team_id)s AND series.slice = %(slice)s AND rollup.grain = %(grain)s
+# Of each series the first and the last: an index has them at hand.
+RANGE: Final = f"""
+    SELECT min(edge.first), max(edge.last)
+    FROM usage_usageseries AS series CROSS JOIN LATERAL (
+        SELECT min(start) AS first, max(start) AS last FROM usage_usagerollup
+        WHERE grain = {QUARTERS.number} AND series_id = series.id
+    ) AS edge
+    WHERE series.team_id = ANY(%(teams)s) AND series.slice = {FULL}
+"""
+GRAINS: Final = {
+    Size.QUARTER: str(QUARTERS.number),
+    Size.HOUR: str(HOURS.number),
+    Size.DAY: "2 * zone.id",
+    Size.MONTH: "2 * zone.id + 1",
+}
+# When the span began that a finer one is in. Days and months are counted in Python, as the database
+# may know other rules of time zones than the pages.
+LOCAL_START: Final = (
+    "(%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])]"
+)
+STARTS: Final = {
+    Size.QUARTER: "rollup.start",
+    Size.HOUR: "date_bin('1 hour', rollup.start, 'epoch')",
+    Size.DAY: LOCAL_START,
+    Size.MONTH: LOCAL_START,
+}
+# Sums series by series, in the order that they lie in: at once, all teams' would be read for one.
+KEPT: Final = f"""
+    CROSS JOIN LATERAL (
+        SELECT start, {MEASURE_LIST} FROM usage_usagerollup
+        WHERE grain = line.finer AND series_id = line.parent_id
+        OFFSET 0
+    ) AS rollup
 """
 # Most of days is made of it: there is far less of it than of quarter-hours.
 FULL_DAYS: Final = f"""
     CREATE TEMPORARY TABLE usage_full_days ON COMMIT DROP AS
-    SELECT %(grain)s::int AS grain, rollup.series_id,
-        (%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])] AS start,
-        {of_sums("rollup")}
-    FROM usage_usagerollup AS rollup
-    JOIN usage_usageseries AS series ON series.id = rollup.series_id
-    WHERE series.team_id = %(team_id)s AND series.slice = {FULL}
-        AND rollup.grain = {QUARTERS.number}
-    GROUP BY 1, 2, 3
+    SELECT line.parent_id AS series_id, {LOCAL_START} AS start, {of_sums("rollup")}
+    FROM (
+        SELECT id AS parent_id, {QUARTERS.number} AS finer FROM usage_usageseries
+        WHERE team_id = ANY(%(teams)s) AND slice = {FULL} ORDER BY id
+    ) AS line {KEPT}
+    GROUP BY 1, 2
 """
-COARSER: Final = f"""
+OF_FULL_DAYS: Final = "JOIN usage_full_days AS rollup ON rollup.series_id = line.parent_id"
+MADE: Final = f"""
     INSERT INTO usage_usagerollup (grain, series_id, start, {MEASURE_LIST})
-    SELECT %(grain)s, line.child_id,
-        (%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])],
-        {of_sums("rollup")}
-    FROM {{source}} AS rollup
-    JOIN (
-        SELECT parent.id AS parent_id, child.id AS child_id
-        FROM usage_usageseries AS parent JOIN usage_usageseries AS child
-            ON child.team_id = parent.team_id AND child.slice = %(slice)s
-            AND {{same_values}}
-        WHERE parent.team_id = %(team_id)s AND parent.slice = %(parent)s
-    ) AS line ON line.parent_id = rollup.series_id
-    WHERE rollup.grain = %(finer)s
+    SELECT line.grain, line.child_id, {{start}}, {of_sums("rollup")}
+    FROM (
+        SELECT parent.id AS parent_id, child.id AS child_id, {{grain}} AS grain, {{finer}} AS finer
+        FROM usage_usageseries AS parent
+        JOIN usage_usageseries AS child
+            ON child.team_id = parent.team_id AND child.slice = %(slice)s AND {{same_values}}
+        LEFT JOIN usage_usagezone AS zone
+            ON zone.team_id = parent.team_id AND zone.name = %(zone)s
+        WHERE parent.team_id = ANY(%(teams)s) AND parent.slice = %(parent)s
+        ORDER BY parent.id
+    ) AS line {{source}}
     GROUP BY 1, 2, 3
     ORDER BY 1, 2, 3
 """
@@ -156,7 +178,7 @@ def build_quarters(*, upto: int) -> None:
     There are none before; `upto` is the `seq` of the last event that is to be in them.
     """
     with connection.cursor() as cursor:
-        cursor.execute(IN_BULK)
+        cursor.execute(AT_ONCE)
         cursor.execute(COMBINATIONS, {"upto": upto})
         cursor.execute(VALUES)
         cursor.execute(NUMBERED)
@@ -164,15 +186,10 @@ def build_quarters(*, upto: int) -> None:
         cursor.execute("ANALYZE usage_usagevalue, usage_usageseries")
         cursor.execute(FULL_SERIES)
         cursor.execute("ANALYZE usage_full_series")
-        cursor.execute("SELECT coalesce(min(seq), 1) - 1 FROM usage_usageevent")
-        (after,) = cursor.fetchone()
-        while after < upto:
-            chunk = {"after": after, "upto": min(after + CHUNK, upto)}
-            cursor.execute(QUARTER_SUMS, chunk)
-            after = chunk["upto"]
+        cursor.execute(QUARTER_SUMS, {"upto": upto})
         for table in ("usage_combination", "usage_numbered", "usage_full_series"):
             cursor.execute(f"DROP TABLE {table}")
-        cursor.execute("ANALYZE usage_usagerollup")
+        cursor.execute("SET LOCAL enable_nestloop = on; ANALYZE usage_usagerollup")
 
 
 def clear_all() -> None:
@@ -183,12 +200,13 @@ def clear_all() -> None:
 
 
 def clear_coarser(team_id: UUID) -> None:
-    """Forget the team's sums of hours, days and months."""
+    """Forget the team's sums but for those of which all others can be made."""
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM usage_usagerollup AS rollup USING usage_usageseries AS series"
-            " WHERE series.id = rollup.series_id AND series.team_id = %s AND rollup.grain <> %s",
-            [team_id, QUARTERS.number],
+            " WHERE series.id = rollup.series_id AND series.team_id = %s"
+            " AND NOT (rollup.grain = %s AND series.slice = %s)",
+            [team_id, QUARTERS.number, FULL],
         )
 
 
@@ -213,85 +231,90 @@ def requests() -> int:
     return count
 
 
-def build_coarser(team_id: UUID) -> None:
-    """Make the team's hours, days and months, of which there are none, of its quarter-hours."""
-    zones.begin({team_id})
-    _coarsen_all(team_id, HOURS, whole=(SUMS, QUARTERS))
-    for zone_id, name in UsageZone.across_teams.filter(team_id=team_id).values_list("id", "name"):
-        build_days(team_id, zone_id, name)
+def build_coarser(team_ids: Collection[UUID]) -> None:
+    """Make the teams' other sums, of which there are none, of those that have all of a request."""
+    zones.begin(team_ids)
+    _make_slices(team_ids, Size.QUARTER)
+    for slice_ in HOUR_SLICES:
+        _make(team_ids, slice_, Size.HOUR, of=Size.QUARTER)
+    teams_of: dict[str, list[UUID]] = {}
+    kept = UsageZone.across_teams.filter(team_id__in=team_ids).order_by("name", "team_id")
+    for name, team_id in kept.values_list("name", "team_id"):
+        teams_of.setdefault(name, []).append(team_id)
+    for name, teams_there in teams_of.items():
+        build_days(teams_there, name)
 
 
-def build_days(team_id: UUID, zone_id: int, name: str) -> None:
-    """Make the team's days and months of a zone, of which there are none."""
-    months, days = zones.days_and_months(zone_id, name)
-    starts = spans(team_id, days)
+def build_days(team_ids: Collection[UUID], zone: str) -> None:
+    """Make the days and months, of which there are none, of teams that have this zone."""
+    months, days = zones.days_and_months(0, zone)
+    starts = spans(team_ids, days)
     if not starts:
         return
     with connection.cursor() as cursor:
         cursor.execute(IN_BULK)
-        cursor.execute(
-            FULL_DAYS, {"team_id": team_id, "grain": days.number, "starts": list(starts)}
-        )
+        cursor.execute(FULL_DAYS, {"teams": list(team_ids), "starts": starts})
         cursor.execute("ANALYZE usage_full_days")
-    _coarsen_all(team_id, days, whole=("usage_full_days", days))
-    with connection.cursor() as cursor:
+        _make_slices(team_ids, Size.DAY, zone=zone, starts=starts)
         cursor.execute("DROP TABLE usage_full_days")
-    starts = spans(team_id, months)
-    for slice_ in SLICES[Size.MONTH]:
-        _coarsen(team_id, (SUMS, days), slice_, months, slice_, starts)
+    starts = spans(team_ids, months)
+    for slice_ in DAY_SLICES:
+        _make(team_ids, slice_, Size.MONTH, of=Size.DAY, zone=zone, starts=starts)
 
 
-def _coarsen_all(team_id: UUID, grain: Grain, *, whole: Source) -> None:
-    """Make all slices of a grain, each of the smallest that has what it needs."""
-    starts, slices = spans(team_id, grain), SLICES[grain.size]
-    made: list[int] = []
-    while len(made) < len(slices):
-        ready = [one for one in slices if one not in made and _parent(one, slices) in {None, *made}]
-        for slice_ in ready:
-            parent = _parent(slice_, slices)
-            source, of = (whole, FULL) if parent is None else ((SUMS, grain), parent)
-            _coarsen(team_id, source, of, grain, slice_, starts)
-        made += ready
-        with connection.cursor() as cursor:
-            # PostgreSQL would take what is new for a handful of rows, and join them one by one.
-            cursor.execute("ANALYZE usage_usagerollup")
-
-
-def _parent(slice_: int, slices: Sequence[int]) -> int | None:
-    parent = PARENTS.get(slice_)
-    return parent if parent in slices else None
-
-
-def _coarsen(
-    team_id: UUID,
-    source: Source,
-    parent: int,
-    grain: Grain,
-    slice_: int,
-    starts: Sequence[datetime],
+def _make_slices(
+    team_ids: Collection[UUID], size: Size, *, zone: str = "", starts: Sequence[datetime] = ()
 ) -> None:
-    if not starts:
-        return
-    table, finer = source
+    """Make the slices of a size, each of the smallest that has what it needs."""
+    slices = [one for one in SLICES[size] if one != FULL]
+    # Those of more dimensions first, as others are made of them.
+    for slice_ in sorted(slices, key=int.bit_count, reverse=True):
+        parent = PARENTS.get(slice_)
+        if parent not in slices:
+            parent = FULL
+        _make(team_ids, slice_, size, of=size, parent=parent, zone=zone, starts=starts)
+
+
+def _make(
+    team_ids: Collection[UUID],
+    slice_: int,
+    size: Size,
+    *,
+    of: Size,
+    parent: int | None = None,
+    zone: str = "",
+    starts: Sequence[datetime] = (),
+) -> None:
+    """Make a slice of sums of finer ones, of the same slice or of its `parent`.
+
+    Days and months are of a zone, and need its `starts`.
+    """
+    parent = slice_ if parent is None else parent
+    statement = MADE.format(
+        grain=GRAINS[size],
+        finer=GRAINS[of],
+        start=STARTS[size],
+        same_values=same_values_of(slice_),
+        source=OF_FULL_DAYS if (of, parent) == (Size.DAY, FULL) else KEPT,
+    )
     with connection.cursor() as cursor:
         cursor.execute(IN_BULK)
         cursor.execute(
-            COARSER.format(source=table, same_values=same_values_of(slice_)),
+            statement,
             {
-                "team_id": team_id,
-                "finer": finer.number,
-                "parent": parent,
-                "grain": grain.number,
+                "teams": list(team_ids),
                 "slice": slice_,
+                "parent": parent,
+                "zone": zone,
                 "starts": list(starts),
             },
         )
 
 
-def spans(team_id: UUID, grain: Grain) -> list[datetime]:
-    """List the starts of the spans in which the team has requests."""
+def spans(team_ids: Collection[UUID], grain: Grain) -> list[datetime]:
+    """List the starts of the spans from the first to the last with requests of these teams."""
     with connection.cursor() as cursor:
-        cursor.execute(RANGE, {"team_id": team_id, "slice": FULL, "grain": QUARTERS.number})
+        cursor.execute(RANGE, {"teams": list(team_ids)})
         first, last = cursor.fetchone()
     return list(_starts(grain, first, last)) if first else []
 

@@ -47,7 +47,7 @@ QUARTER_DIFFERENCES: Final = f"""
             {KEPT_TEXTS}, {", ".join(f"rollup.{name}" for name in MEASURES)}
         FROM usage_usagerollup AS rollup JOIN usage_usageseries AS series
             ON series.id = rollup.series_id {WITH_TEXTS}
-        WHERE rollup.grain = {QUARTERS.number}
+        WHERE rollup.grain = {QUARTERS.number} AND series.slice = {FULL}
     )
     SELECT team_id, start, concat_ws(' ', {TEXTS}),
         row_to_json(kept)::text, row_to_json(due)::text
@@ -65,10 +65,7 @@ COARSER_DIFFERENCES: Final = f"""
             ON child.team_id = parent.team_id AND child.slice = %(slice)s AND {{same_values}}
         WHERE parent.team_id = %(team_id)s AND parent.slice = {FULL}
     ), due AS (
-        SELECT line.child_id AS series_id,
-            (%(starts)s::timestamptz[])[width_bucket(rollup.start, %(starts)s::timestamptz[])]
-                AS start,
-            {of_sums("rollup")}
+        SELECT line.child_id AS series_id, {{start}} AS start, {of_sums("rollup")}
         FROM usage_usagerollup AS rollup JOIN line ON line.parent_id = rollup.series_id
         WHERE rollup.grain = {QUARTERS.number}
         GROUP BY 1, 2
@@ -100,14 +97,17 @@ def quarter_differences(*, is_complete: bool) -> Iterator[str]:
 def coarser_differences(team_id: UUID) -> Iterator[str]:
     """Name each of the team's coarser sums that is not that of its quarter-hours."""
     for grain in zones.grains([team_id])[team_id]:
-        if grain != QUARTERS:
-            yield from _of_grain(team_id, grain)
+        yield from _of_grain(team_id, grain)
 
 
 def _of_grain(team_id: UUID, grain: Grain) -> Iterator[str]:
-    starts = building.spans(team_id, grain)
+    starts = building.spans([team_id], grain)
     for slice_ in SLICES[grain.size] if starts else ():
-        statement = COARSER_DIFFERENCES.format(same_values=building.same_values_of(slice_))
+        if slice_ == FULL:
+            continue  # It is what the others are compared with.
+        statement = COARSER_DIFFERENCES.format(
+            start=building.STARTS[grain.size], same_values=building.same_values_of(slice_)
+        )
         with connection.chunked_cursor() as cursor:
             cursor.execute(
                 statement,
