@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from accounts.forms.fields import NameField, zones
 from accounts.models import UNKNOWN_ZONE, User
@@ -16,10 +17,14 @@ CHOSEN_UTC: Final = "Etc/UTC"
 
 
 @cache
-def zone_names() -> list[str]:
-    """List the zones to choose from: places, not the abbreviations and aliases of old."""
+def zone_options() -> SafeString:
+    """List the zones to choose from: places, not the abbreviations and aliases of old.
+
+    Written once, as they are hundreds.
+    """
     places = [name for name in zones() if "/" in name and not name.startswith("Etc/")]
-    return [UNKNOWN_ZONE, *sorted(places)]
+    names = [UNKNOWN_ZONE, *sorted(places)]
+    return format_html_join("", '<option value="{}">', ((name,) for name in names))
 
 
 class ZoneInput(forms.TextInput):

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts import services as accounts
-from accounts.forms.profile import ProfileForm, zone_names
+from accounts.forms.profile import ProfileForm, zone_options
 from accounts.proof import proof_required
 from accounts.web import AccountRequest, actor_of, render_page
 
@@ -36,7 +36,7 @@ def profile(request: AccountRequest) -> HttpResponse:
 
 
 def _page(request: AccountRequest, form: ProfileForm) -> HttpResponse:
-    context = {"form": form, "zones": zone_names(), "grace_days": accounts.GRACE.days}
+    context = {"form": form, "zones": zone_options(), "grace_days": accounts.GRACE.days}
     return render_page(request, "accounts/profile.html", context)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from django import forms, template
@@ -22,6 +23,7 @@ _DAY: Final = timedelta(days=1)
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """Draw a symbol of icons.svg. It is decoration: alone, it needs a labelled button around it."""
     return format_html(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.test import Client
 from django.urls import reverse
+from plotly import graph_objects  # type: ignore[import-untyped]
 
 from accounts.actors import Actor
 from accounts.models import Team, User
@@ -46,9 +47,11 @@ def table(page: str) -> list[list[str]]:
 
 
 def figure(page: str) -> dict[str, Any]:
+    """Read the chart, and have Plotly check it, for which a page has no time."""
     found = re.search(r'<script id="usage-figure" type="application/json">(.*?)</script>', page)
     assert found
     parsed: dict[str, Any] = json.loads(found[1])
+    graph_objects.Figure(parsed)
     return parsed
 
 

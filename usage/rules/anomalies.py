@@ -8,6 +8,7 @@ from typing import Final
 from usage.rules.items import TICKS_PER_USD
 
 WEEKS_BEFORE: Final = 8  # How far back a caller of `find` has to sum.
+BEFORE: Final = [timedelta(weeks=number) for number in range(1, WEEKS_BEFORE + 1)]
 FEWEST_WEEKS: Final = 4  # With fewer of them nobody can say what is usual.
 # A day is far off beyond so many standard deviations. They are estimated from the median of the
 # deviations (MAD), of which a normal distribution has 1.4826 in one: days that were far off
@@ -60,8 +61,8 @@ def find(costs: Mapping[date, int], *, first: date, last: date, today: date) -> 
     for day, cost_ticks in costs.items():
         if not first <= day <= last or day >= today:
             continue
-        before = [day - timedelta(weeks=number) for number in range(1, WEEKS_BEFORE + 1)]
-        known = [costs[same_weekday] for same_weekday in before if same_weekday in costs]
+        before = (costs.get(day - weeks) for weeks in BEFORE)
+        known = [cost for cost in before if cost is not None]
         if len(known) >= FEWEST_WEEKS and _is_far_off(cost_ticks, known):
             found[day] = Anomaly(day, cost_ticks, _median(known))
     return found
@@ -69,9 +70,11 @@ def find(costs: Mapping[date, int], *, first: date, last: date, today: date) -> 
 
 def _is_far_off(cost_ticks: int, before: Sequence[int]) -> bool:
     usual = _median(before)
+    # Most days end here, without a look at how far the days before were apart.
+    if abs(cost_ticks - usual) <= max(LEAST_SHARE * usual, LEAST_TICKS):
+        return False
     spread = _median([abs(cost - usual) for cost in before])
-    allowed = max(DEVIATIONS * DEVIATIONS_PER_MAD * spread, LEAST_SHARE * usual, float(LEAST_TICKS))
-    return abs(cost_ticks - usual) > allowed
+    return abs(cost_ticks - usual) > DEVIATIONS * DEVIATIONS_PER_MAD * spread
 
 
 def _median(costs: Sequence[int]) -> int:

@@ -115,10 +115,13 @@ class Filters:
                 kept.append(Choice(choice.field, values, choice.is_not))
         return Filters(tuple(kept))
 
+    def besides(self, field: Field) -> "Filters":
+        """Leave out what is chosen of this field."""
+        return Filters(tuple(choice for choice in self.choices if choice.field is not field))
+
     def only(self, field: Field, value: str) -> "Filters":
         """Leave of a field this value alone."""
-        others = tuple(choice for choice in self.choices if choice.field is not field)
-        return Filters((*others, Choice(field, (value,))))
+        return Filters((*self.besides(field).choices, Choice(field, (value,))))
 
 
 def read(query: Query) -> Filters:

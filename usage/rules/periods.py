@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -15,11 +15,13 @@ from usage.rules.ranges import (
     Range,
     begins_one,
     day_label,
+    month_name,
     range_label,
 )
 
 MOST_TICKS: Final = 8
 LONG: Final = 2 * DAY
+WEEKDAYS: Final = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Period:
     label: str
     is_running: bool  # Not over yet.
     is_cut: bool  # The range has a part of it only.
+    is_days: bool  # One or more whole days.
 
     @property
     def remark(self) -> str:
@@ -38,45 +41,52 @@ class Period:
         remarks = {"so far": self.is_running, "part of it": self.is_cut}
         return ", ".join(remark for remark, holds in remarks.items() if holds)
 
-    @property
-    def range(self) -> Range:
-        zone = self.begin.tzinfo
-        assert isinstance(zone, ZoneInfo)  # noqa: S101 -- as `periods` makes it
-        return Range(begin=_utc(self.begin), end=_utc(self.end), zone=zone)
+    def span(self, zone: ZoneInfo) -> tuple[str, str]:
+        """Write its first and last day, or when it begins and ends, as an address has them."""
+        if self.is_days:
+            return self.begin.date().isoformat(), _last(self.end).date().isoformat()
+        range_ = Range(begin=_utc(self.begin), end=_utc(self.end), zone=zone)
+        (_, begin), (_, end) = range_.pairs()
+        return begin, end
 
 
 def periods(range_: Range, granularity: Granularity, *, now: datetime) -> list[Period]:
     """List the periods that have begun, the oldest first; of a range to come, the first."""
     zone = range_.zone
     starts = [start.astimezone(zone) for start in range_.starts(granularity, until=now)]
-    labels = [_label(begin, end, granularity) for begin, end in pairwise(starts)]
-    known = Counter(labels)
+    is_one = [begins_one(start, granularity, zone) for start in starts]
+    shown = [
+        _period(begin, end, granularity, is_cut=not all(is_whole), now=now)
+        for (begin, end), is_whole in zip(pairwise(starts), pairwise(is_one), strict=True)
+    ]
+    known = Counter(one.label for one in shown)
     return [
-        Period(
-            begin=begin,
-            end=end,
-            # Where clocks are put back, two hours have the same name.
-            label=f"{label} ({begin:%Z})" if known[label] > 1 else label,
-            is_running=begin <= now < end,
-            is_cut=_is_cut(begin, end, granularity),
-        )
-        for (begin, end), label in zip(pairwise(starts), labels, strict=True)
+        # Where clocks are put back, two hours have the same name.
+        replace(one, label=f"{one.label} ({one.begin:%Z})") if known[one.label] > 1 else one
+        for one in shown
     ]
 
 
-def _label(begin: datetime, end: datetime, granularity: Granularity) -> str:
-    match granularity:
-        case Granularity.DAY:
-            return f"{begin:%a}, {day_label(begin)}"
-        case Granularity.MONTH if not _is_cut(begin, end, granularity):
-            return f"{begin:%b %Y}"
-        case Granularity.WEEK | Granularity.MONTH:
-            return range_label(begin.date(), _last(end).date())
-    return f"{day_label(begin)}, {begin:%H:%M}"
-
-
-def _is_cut(begin: datetime, end: datetime, granularity: Granularity) -> bool:
-    return not (begins_one(begin, granularity) and begins_one(end, granularity))
+def _period(
+    begin: datetime, end: datetime, granularity: Granularity, *, is_cut: bool, now: datetime
+) -> Period:
+    is_by_time = granularity in {Granularity.QUARTER, Granularity.HOUR}
+    if is_by_time:
+        label = f"{day_label(begin)}, {begin:%H:%M}"
+    elif granularity is Granularity.DAY:
+        label = f"{WEEKDAYS[begin.weekday()]}, {day_label(begin)}"
+    elif granularity is Granularity.MONTH and not is_cut:
+        label = f"{month_name(begin)} {begin.year}"
+    else:
+        label = range_label(begin.date(), _last(end).date())
+    return Period(
+        begin=begin,
+        end=end,
+        label=label,
+        is_running=begin <= now < end,
+        is_cut=is_cut,
+        is_days=not is_by_time and not is_cut,
+    )
 
 
 def _last(end: datetime) -> datetime:

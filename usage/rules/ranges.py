@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
-
-from django.utils import dateformat
 
 from usage.rules.days import days_between
 
@@ -20,6 +19,7 @@ MOST_DAYS: Final = 3653
 DAYS_BY_HOUR: Final = 2
 DAYS_BY_DAY: Final = 100
 DAYS_BY_WEEK: Final = 800
+MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class Granularity(StrEnum):
@@ -110,7 +110,7 @@ class Preset(StrEnum):
         return first, month - DAY if self is Preset.LAST_MONTH else today
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Range:
     """The time from `begin` to `end`, both in UTC and on quarter-hours, as `zone` sees it."""
 
@@ -148,21 +148,20 @@ class Range:
             return cls(begin=end - DAY, end=end, zone=zone, preset=preset)
         return cls.of_days(*preset.days(now.astimezone(zone).date()), zone, preset)
 
-    @property
+    @cached_property
     def first(self) -> date:
         return self.begin.astimezone(self.zone).date()
 
-    @property
+    @cached_property
     def last(self) -> date:
         """The day of the last moment in it."""
         return (self.end - QUARTER).astimezone(self.zone).date()
 
-    @property
+    @cached_property
     def is_days(self) -> bool:
         """Whether it is made of whole local days."""
-        return (self.begin, self.end) == (
-            _midnight(self.first, self.zone),
-            _midnight(self.last + DAY, self.zone),
+        return self.begin == _midnight(self.first, self.zone) and self.end == _midnight(
+            self.last + DAY, self.zone
         )
 
     @property
@@ -280,10 +279,9 @@ def _boundaries(range_: Range, granularity: Granularity) -> Iterator[datetime]:
                 month = months_before(month, -1)
 
 
-def begins_one(local: datetime, granularity: Granularity) -> bool:
+def begins_one(local: datetime, granularity: Granularity, zone: ZoneInfo) -> bool:
     """Say whether a span of this length begins at a local time, as `_boundaries` has them."""
-    zone, moment = local.tzinfo, local.astimezone(UTC)
-    assert isinstance(zone, ZoneInfo)  # noqa: S101 -- local times are a zone's
+    moment = local.astimezone(UTC)
     if granularity is Granularity.QUARTER:
         return True
     if granularity is Granularity.HOUR:
@@ -331,8 +329,13 @@ def months_before(day: date, months: int) -> date:
 # --- Words ------------------------------------------------------------------------------------
 
 
+def month_name(day: date) -> str:
+    # Formatting by %b takes ten times as long, and a year has many days.
+    return MONTHS[day.month - 1]
+
+
 def day_label(day: date) -> str:
-    return dateformat.format(day, "j M Y")
+    return f"{day.day} {month_name(day)} {day.year:04}"
 
 
 def range_label(first: date, last: date) -> str:
@@ -341,7 +344,7 @@ def range_label(first: date, last: date) -> str:
         return day_label(last)
     if first.year != last.year:
         return f"{day_label(first)} to {day_label(last)}"
-    month = "" if first.month == last.month else f" {first:%b}"
+    month = "" if first.month == last.month else f" {month_name(first)}"
     return f"{first.day}{month} to {day_label(last)}"
 
 

@@ -1,8 +1,9 @@
 """What the explorer is asked to show, and how an address says it, pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -35,14 +36,15 @@ class Measure(StrEnum):
     def unit(self) -> str:
         return {"cost": "USD", "items": "units billed"}.get(self, self.value)
 
-    def of(self, sums: Sums) -> int:
-        """Pick it out of sums: ticks, or a number of things."""
-        match self:
-            case Measure.COST:
-                return sums.cost_ticks
-            case Measure.REQUESTS:
-                return sums.requests
-        return units(sums)
+    @property
+    def of(self) -> Callable[[Sums], int]:
+        """What picks it out of sums: ticks, or a number of things."""
+        return {"cost": _cost_ticks, "requests": _requests}.get(self, units)
+
+    def of_item(self, sums: Sums, item: str) -> int:
+        """Pick one billing item's part of it: its ticks, or its units."""
+        part: int = getattr(sums, f"{item}_ticks" if self is Measure.COST else item)
+        return part
 
 
 class Group(StrEnum):
@@ -136,7 +138,12 @@ class Wanted:
 
 def units(sums: Sums) -> int:
     """Count the tokens, of all types."""
-    return sum(getattr(sums, item) for item in ITEMS)
+    return sum(_units(sums))
+
+
+_units = attrgetter(*ITEMS)
+_cost_ticks = attrgetter("cost_ticks")
+_requests = attrgetter("requests")
 
 
 def of_items(sums: Sums, items: Sequence[str]) -> Sums:

@@ -1,5 +1,6 @@
 """What the explorer shows: one view of a team's usage, asked of the store at one moment."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -166,7 +167,7 @@ class _Grouped:
 
 
 def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -> _Grouped:
-    group, measure = wanted.stacked_by, wanted.measure
+    group, of = wanted.stacked_by, wanted.measure.of
     numbers = range(len(starts) - 1)
     if group is None or group.dimension is None:
         by_period = _by_period(ask(starts), numbers)
@@ -179,7 +180,7 @@ def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -
     # The largest first, and those that are alike always in the same order.
     largest = sorted(
         ((value, sums) for (_, value), sums in folded.items()),
-        key=lambda one: (-measure.of(one[1]), -one[1].cost_ticks, one[0]),
+        key=lambda one: (-of(one[1]), -one[1].cost_ticks, one[0]),
     )
     top = [value for value, _ in largest[:MOST_SERIES]]
     if len(largest) > MOST_SERIES:
@@ -188,10 +189,13 @@ def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -
         by_period = _by_period(ask(starts), numbers)
     else:
         inside = ask(starts, group.dimension)
-        by_period = [Sums()] * len(numbers)
+        found: list[list[Sums]] = [[] for _ in numbers]
         for (number, _), sums in inside.items():
-            by_period[number] = by_period[number].plus(sums)
-    cells = _folded(inside, owned)
+            found[number].append(sums)
+        by_period = [_sum(of_one) for of_one in found]
+    heights: dict[str, list[int]] = defaultdict(lambda: [0] * len(numbers))
+    for (number, value), sums in inside.items():
+        heights[owned.of_keys[value] if owned else value][number] += of(sums)
     named = owned.names if owned else names(team, group, [value for value, _ in largest])
     groups = [
         GroupSums(
@@ -202,16 +206,9 @@ def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -
         )
         for place, (value, sums) in enumerate(largest, 1)
     ]
-    series = [
-        Series(
-            one.name.text,
-            [measure.of(cells.get((number, one.value), NOTHING)) for number in numbers],
-            one.place,
-        )
-        for one in groups[:MOST_SERIES]
-    ]
+    series = [Series(one.name.text, heights[one.value], one.place) for one in groups[:MOST_SERIES]]
     if len(groups) > MOST_SERIES:
-        whole = [measure.of(sums) for sums in by_period]
+        whole = [of(sums) for sums in by_period]
         rest = [
             all_ - sum(parts)
             for all_, *parts in zip(whole, *(one.values for one in series), strict=True)
@@ -240,9 +237,8 @@ def _of_items(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
         GroupSums(value=item, name=Name(rules.label_of(item)), sums=total[item], place=place)
         for place, item in enumerate(largest, 1)
     ]
-    parts = [rules.by_item(sums, wanted.items) for sums in by_period]
     series = [
-        Series(one.name.text, [measure.of(part[one.value]) for part in parts], one.place)
+        Series(one.name.text, [measure.of_item(sums, one.value) for sums in by_period], one.place)
         for one in groups
     ]
     return _Grouped(by_period=by_period, groups=groups, series=series, answer={})
@@ -284,6 +280,7 @@ class _Earlier:
         compared = self._range.starts(wanted.granularity) if wanted.compares else []
         moments = {self._range.begin, self._until, self._range.end, *compared, *self._days}
         self._starts = sorted(moments)
+        self._places = {start: place for place, start in enumerate(self._starts)}
         answer = ask(self._starts)
         self._sums = _by_period(answer, range(len(self._starts) - 1))
 
@@ -299,19 +296,14 @@ class _Earlier:
         return before.starts(Granularity.DAY)
 
     def _between(self, begin: datetime, end: datetime) -> Sums:
-        first, last = self._starts.index(begin), self._starts.index(end)
-        return _sum(self._sums[first:last])
+        return _sum(self._sums[self._places[begin] : self._places[end]])
 
     def before(self) -> Before:
         measure = self._wanted.measure
         values = []
         if self._wanted.compares:
-            places = {start: place for place, start in enumerate(self._starts)}
             starts = self._range.starts(self._wanted.granularity)
-            values = [
-                measure.of(_sum(self._sums[places[begin] : places[end]]))
-                for begin, end in pairwise(starts)
-            ]
+            values = [measure.of(self._between(*span)) for span in pairwise(starts)]
         return Before(
             range=self._range,
             until=self._until,
@@ -324,9 +316,8 @@ class _Earlier:
         if not self._tells_days:
             return {}
         zone = self._wanted.range.zone
-        places = {start: place for place, start in enumerate(self._starts)}
         days = [
-            (begin.astimezone(zone).date(), _sum(self._sums[places[begin] : places[end]]))
+            (begin.astimezone(zone).date(), self._between(begin, end))
             for begin, end in pairwise(self._days)
         ]
         # Part of a day says nothing about the day.

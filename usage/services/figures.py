@@ -13,8 +13,7 @@ OF_INSIDE: Final = frozenset({"range", "from", "to", "granularity"})
 
 def insides(report: Report) -> list[tuple[str, str]]:
     """Say from when to when each bar is, as an address has it."""
-    pairs = (period.range.pairs() for period in report.periods)
-    return [(begin, end) for (_, begin), (_, end) in pairs]
+    return [period.span(report.wanted.range.zone) for period in report.periods]
 
 
 def query_inside(report: Report) -> str:

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import zip_longest
+from operator import attrgetter
 from typing import Any, Final
 
 from accounts.spreadsheets import as_text, csv_rows
@@ -34,15 +35,36 @@ Cell = float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A row: a group or a period, and its numbers in the order of the columns."""
+class GroupLine:
+    """A group, and its numbers in the order of the columns."""
 
-    group: GroupSums | None = None
-    period: Period | None = None
-    number: int = 0  # Of the period, from 0.
+    group: GroupSums
+    cells: Sequence[Cell]
+    parts: Sequence[Cell] = ()
+
+    @property
+    def heads(self) -> list[str]:
+        """What stands before the numbers in files."""
+        return [self.group.value, self.group.name.text, self.group.name.remark]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodLine:
+    """A period, its number from 0, and its numbers in the order of the columns."""
+
+    period: Period
+    number: int
     sums: Sums
     cells: Sequence[Cell]
-    parts: Sequence[Cell] = ()  # What the bar of a period is stacked of; in files only.
+    parts: Sequence[Cell]  # What its bar is stacked of; in files only.
+
+    @property
+    def heads(self) -> list[str]:
+        """What stands before the numbers in files."""
+        return [self.period.begin.isoformat(), self.period.end.isoformat(), self.period.remark]
+
+
+Line = GroupLine | PeriodLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +85,19 @@ def table(report: Report) -> Table:
     columns = _columns(report)
     wanted = report.wanted
 
-    def cells(sums: Sums, before: Cell) -> list[Cell]:
-        return [
-            before if column.name == BEFORE else _cell(report, column.name, sums)
-            for column in columns
-        ]
+    reads = [_reading(report, column.name) for column in columns]
 
+    def cells(sums: Sums, before: Cell) -> list[Cell]:
+        return [read(sums) if read else before for read in reads]
+
+    lines: list[Line]
     # Of the bars before, those that stand behind one of these. There can be fewer of them.
     earlier = list(report.before.values[: len(report.periods)])
     parts = _parts(report)
     if wanted.is_by_period:
         pairs = enumerate(zip_longest(report.periods, report.by_period, earlier))
         lines = [
-            Line(
+            PeriodLine(
                 period=period,
                 number=number,
                 sums=sums,
@@ -85,9 +107,7 @@ def table(report: Report) -> Table:
             for number, (period, sums, before) in pairs
         ]
     else:
-        lines = [
-            Line(group=one, sums=one.sums, cells=cells(one.sums, None)) for one in report.groups
-        ]
+        lines = [GroupLine(group=one, cells=cells(one.sums, None)) for one in report.groups]
     sort = _sort(report, columns)
     return Table(
         report=report,
@@ -144,17 +164,19 @@ def _parts(report: Report) -> list[Column]:
     ]
 
 
-def _cell(report: Report, name: str, sums: Sums) -> float:
+def _reading(report: Report, name: str) -> Callable[[Sums], Cell] | None:
+    """Make what reads a column's cell out of sums; what was before is not in them."""
+    of, measured = report.wanted.measure.of, report.measured
     match name:
+        case "before":
+            return None
         case "cost":
-            return sums.cost_ticks
+            return attrgetter("cost_ticks")
         case "tokens":
-            return rules.units(sums)
+            return rules.units
         case "share":
-            measured = report.measured
-            return 100 * report.wanted.measure.of(sums) / measured if measured else 0.0
-    number: int = getattr(sums, name)
-    return number
+            return lambda sums: 100 * of(sums) / measured if measured else 0.0
+    return attrgetter(name)
 
 
 def _sort(report: Report, columns: Sequence[Column]) -> str:
@@ -176,11 +198,7 @@ def _sorted(lines: list[Line], sort: str, columns: Sequence[Column]) -> list[Lin
     if name == "period":
         return lines[::-1] if turned else lines
     if name == "name":
-        return sorted(
-            lines,
-            key=lambda line: line.group.name.text.casefold() if line.group else "",
-            reverse=turned,
-        )
+        return sorted(lines, key=lambda line: line.heads[1].casefold(), reverse=turned)
     place = next(place for place, column in enumerate(columns) if column.name == name)
     # Groups stand by their size already, and stay so where they are alike.
     sign = -1 if turned else 1
@@ -206,7 +224,7 @@ def table_csv(shown: Table) -> bytes:
     ]
     rows += [
         [
-            *map(as_text, _heads(line)),
+            *map(as_text, line.heads),
             *map(_written, shown.columns, line.cells),
             *map(_written, shown.parts, line.parts),
         ]
@@ -236,7 +254,7 @@ def table_json(shown: Table) -> str:
                 for one in wanted.filters.choices
             ],
             "rows": [
-                dict(zip(first, _heads(line), strict=True))
+                dict(zip(first, line.heads, strict=True))
                 | _numbers(shown, line.cells)
                 | _groups(shown, line)
                 for line in shown.lines
@@ -247,14 +265,6 @@ def table_json(shown: Table) -> str:
         ensure_ascii=False,
         indent=1,
     )
-
-
-def _heads(line: Line) -> list[str]:
-    if line.period:
-        period = line.period
-        return [period.begin.isoformat(), period.end.isoformat(), period.remark]
-    assert line.group  # noqa: S101 -- a line is one or the other
-    return [line.group.value, line.group.name.text, line.group.name.remark]
 
 
 def _file_name(column: Column) -> str:

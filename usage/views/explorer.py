@@ -1,17 +1,14 @@
 """The explorer: cost, tokens, billing items and requests by time and by what sets them apart."""
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
-from accounts.forms.profile import zone_names
+from accounts.forms.profile import zone_options
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
 from billing.services import usd
@@ -20,7 +17,6 @@ from usage import stores
 from usage.forms import ExplorerForm
 from usage.rules import (
     BY_PERIOD,
-    Field,
     Granularity,
     Group,
     Measure,
@@ -29,13 +25,14 @@ from usage.rules import (
     Wanted,
 )
 from usage.services.explore import Report, explore
-from usage.services.figures import figure, insides, query_inside
-from usage.services.tables import Cell, Column, Line, Table, table
-from usage.views.cards import cards, key_page
+from usage.services.figures import figure, insides
+from usage.services.tables import Column, Table, table
+from usage.views.cards import cards
 from usage.views.filtering import filtering
+from usage.views.rows import added_up, cells, group_rows, period_rows
 
 # More rows than anybody reads; the rest of them is one, and files have them all.
-MOST_LINES: Final = 200
+MOST_LINES: Final = 100
 # What the form of the range asks for.
 OF_RANGE: Final = frozenset({"range", "from", "to", "tz", "held"})
 
@@ -46,7 +43,7 @@ def explorer(request: TeamRequest) -> HttpResponse:
     """Show a view of the team's usage as the address describes it, in the person's time zone."""
     now = timezone.now()
     form = ExplorerForm(request.GET, zone=request.user.zone, now=now)
-    context: dict[str, Any] = {"form": form, "zones": zone_names(), "zone": form.zone.key}
+    context: dict[str, Any] = {"form": form, "zones": zone_options(), "zone": form.zone.key}
     context["shared"] = form.shared_query
     status = 200
     if not form.is_valid():
@@ -130,8 +127,8 @@ def _hidden(wanted: Wanted) -> dict[str, list[tuple[str, str]]]:
 def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
     wanted = report.wanted
     shown = table(report)
-    lines = shown.lines[:MOST_LINES] if shown.first == "name" else shown.lines
-    spans, rest = insides(report), query_inside(report)
+    listed = MOST_LINES if shown.first == "name" else len(shown.lines)
+    unlisted, spans = shown.lines[listed:], insides(report)
     # Inside of the finest bars are single requests.
     within = "" if wanted.granularity.finer else reverse("usage:requests", args=[request.team.pk])
     return {
@@ -143,16 +140,12 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
         "chart_note": _chart_note(wanted),
         "table": shown,
         "heads": _heads(shown),
-        "lines": [
-            _of_period(shown, line, within, spans, rest)
-            if line.period
-            else _of_group(request, shown, line)
-            for line in lines
-        ],
-        "unlisted": len(shown.lines) - len(lines),
-        "unlisted_cells": _cells(shown.columns, _rest(shown, lines)),
+        "period_rows": period_rows(shown, spans, within),
+        "group_rows": group_rows(request, shown, shown.lines[:listed]),
+        "unlisted": len(unlisted),
+        "unlisted_cells": added_up(shown, unlisted) if unlisted else "",
         "counted": _counted(shown),
-        "total_cells": _cells(shown.columns, shown.total),
+        "total_cells": cells(shown.columns, shown.total),
         "by_group": wanted.address(table="", sort=""),
         "by_period": wanted.address(table=BY_PERIOD, sort=""),
         "marked": [
@@ -202,67 +195,3 @@ def _first_label(wanted: Wanted) -> str:
     return {Granularity.QUARTER: "Time", Granularity.HOUR: "Hour"}.get(
         wanted.granularity, wanted.granularity.noun.capitalize()
     )
-
-
-def _of_group(request: TeamRequest, shown: Table, line: Line) -> dict[str, Any]:
-    assert line.group  # noqa: S101 -- whoever calls it has looked
-    only = _only(shown.report.wanted, line.group.value)
-    page = key_page(request, line.group.name)
-    return {
-        "cells": _cells(shown.columns, line.cells),
-        "text": line.group.name.text,
-        "remark": line.group.name.remark,
-        "place": line.group.place,
-        "has_swatch": True,
-        "url": page or only,
-        "boosts": not page,
-        "only": only,
-    }
-
-
-def _of_period(
-    shown: Table, line: Line, within: str, spans: Sequence[tuple[str, str]], rest: str
-) -> dict[str, Any]:
-    """Describe a line of the table by time. `within` is the page of its inside, or this one."""
-    assert line.period  # noqa: S101 -- whoever calls it has looked
-    begin, end = spans[line.number]
-    anomaly = shown.report.anomalies.get(line.period.begin.date())
-    return {
-        "cells": _cells(shown.columns, line.cells),
-        "is_dim": not line.sums.requests,
-        "text": line.period.label,
-        "remark": line.period.remark,
-        "url": f"{within}?{urlencode({'from': begin, 'to': end})}&{rest}",
-        "boosts": not within,
-        "mark": anomaly.sentence(usd) if anomaly else "",
-    }
-
-
-def _only(wanted: Wanted, value: str) -> str:
-    """Lead to this group alone. A member is no filter: keys change hands."""
-    if wanted.stacked_by is None or wanted.stacked_by is Group.MEMBER:
-        return ""
-    return wanted.address(filters=wanted.filters.only(Field(wanted.stacked_by.value), value))
-
-
-def _rest(shown: Table, listed: Sequence[Line]) -> list[float]:
-    places = range(len(shown.columns))
-    sums = [sum(line.cells[place] or 0 for line in listed) for place in places]
-    return [(whole or 0) - part for whole, part in zip(shown.total, sums, strict=True)]
-
-
-def _cells(columns: Iterable[Column], cells: Iterable[Cell]) -> SafeString:
-    """Write numbers as cells. Here, as a template takes long for a year of them."""
-    written = (
-        f'<td class="num">{_written(column, cell)}</td>'
-        for column, cell in zip(columns, cells, strict=True)
-    )
-    return mark_safe("".join(written))  # noqa: S308 -- digits, and what stands around them
-
-
-def _written(column: Column, cell: Cell) -> str:
-    if cell is None:
-        return ""
-    if column.kind == "usd":
-        return usd(int(cell))
-    return f"{cell:.1f}%" if column.kind == "percent" else f"{cell:,}"

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
-from accounts.forms.profile import zone_names
+from accounts.forms.profile import zone_options
 from accounts.rules import Permission
 from accounts.web import Pager, TeamRequest, render_page, team_view
 from usage import rules
@@ -80,7 +80,7 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
     is_valid = form.is_valid()
     context |= {
         "form": form,
-        "zones": zone_names(),
+        "zones": zone_options(),
         "zone": form.zone.key,
         "shared": form.shared_query,
         "address": address,
