@@ -1,7 +1,7 @@
 """What every page under /team/<id>/ shares: who is asking, for which team, and how we answer."""
 
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
@@ -11,10 +11,12 @@ from uuid import UUID
 
 from allauth.core import ratelimit
 from allauth.decorators import rate_limit
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -144,7 +146,8 @@ def team_view(
                 response = view(request, **kwargs)
             except TeamClosedError as error:  # Since the membership was read.
                 raise Http404(str(error)) from error
-            was_read = request.method in READING and response.status_code < 400  # noqa: PLR2004
+            # Who is sent elsewhere has not read anything yet.
+            was_read = request.method in READING and response.status_code < 300  # noqa: PLR2004
             if was_read and not is_poll:
                 _announce(request, operation, "done")
             return response
@@ -185,6 +188,33 @@ def _remember(membership: Membership) -> None:
     if user.last_team_id != membership.team_id:
         user.last_team = membership.team
         user.save(update_fields=["last_team"])
+
+
+def read_id(text: str | None) -> UUID | None:
+    """Read an id out of an address or a form; None if it is not one."""
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+def streamed_csv(parts: Iterator[bytes], name: str) -> HttpResponse:
+    """Hand out a file part by part, each made when the one before it is on its way."""
+
+    def make() -> bytes:
+        part = next(parts, b"")
+        # Whoever reads slowly must not keep a connection that pages are waiting for.
+        if not connection.in_atomic_block:
+            connection.close()
+        return part
+
+    async def made() -> AsyncIterator[bytes]:
+        while part := await sync_to_async(make)():
+            yield part
+
+    response = StreamingHttpResponse(made(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response  # type: ignore[return-value] # Django serves it as it does the other.
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
 from accounts.rules import Permission
-from accounts.web import Pager, TeamRequest, render_page, team_view
+from accounts.web import Pager, TeamRequest, read_id, render_page, team_view
 from audit import rules
 from audit import services as audit
 from audit.models import AuditEvent
@@ -40,8 +40,8 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
         cut = audit.page(
             request.team,
             size=PAGE_SIZE,
-            older_than=_event_id(request, "older"),
-            newer_than=_event_id(request, "newer"),
+            older_than=read_id(request.GET.get("older")),
+            newer_than=read_id(request.GET.get("newer")),
         )
         log_url = reverse("audit:log", args=[request.team.pk])
         count = len(cut.events)
@@ -57,10 +57,3 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
     # Lazy, because the sheet alone needs no log.
     context |= {"page": SimpleLazyObject(page), "query": request.META["QUERY_STRING"]}
     return render_page(request, "audit/log.html", context, partials={"events", "event-sheet"})
-
-
-def _event_id(request: TeamRequest, parameter: str) -> UUID | None:
-    try:
-        return UUID(request.GET.get(parameter, ""))
-    except ValueError:
-        return None

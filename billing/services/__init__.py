@@ -43,7 +43,7 @@ from billing.services.details import (
     save_details,
 )
 from billing.services.documents import counterpart
-from billing.services.exports import invoice_csv, ledger_csv
+from billing.services.exports import as_usd, invoice_csv, ledger_csv
 from billing.services.grants import (
     GrantStanding,
     IdempotencyConflictError,
@@ -199,6 +199,7 @@ __all__ = [
     "add_method",
     "answer_bank",
     "as_kept",
+    "as_usd",
     "balance",
     "bank_question",
     "begin",

@@ -1,12 +1,9 @@
 """The ledger: every movement of a team's money, as a page and as a file."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
@@ -14,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.rules import Permission
-from accounts.web import Pager, TeamRequest, render_page, team_view
+from accounts.web import Pager, TeamRequest, read_id, render_page, streamed_csv, team_view
 from billing import services as billing
 from billing.forms import LedgerForm
 
@@ -33,8 +30,8 @@ def ledger(request: TeamRequest) -> HttpResponse:
             request.team,
             form.wanted,
             size=MOVEMENTS_PER_PAGE,
-            older_than=_entry_id(request, "older"),
-            newer_than=_entry_id(request, "newer"),
+            older_than=read_id(request.GET.get("older")),
+            newer_than=read_id(request.GET.get("newer")),
         )
         context |= {
             "movements": cut.movements,
@@ -54,17 +51,7 @@ def ledger_csv(request: TeamRequest) -> HttpResponse:
         page = reverse("billing:ledger", args=[request.team.pk])
         return redirect(f"{page}?{urlencode(form.query)}")
     parts = billing.ledger_csv(request.team, form.wanted)
-    response = StreamingHttpResponse(_streamed(parts), content_type="text/csv; charset=utf-8")
-    name = f"ledger-{timezone.now():%Y-%m-%d}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response  # type: ignore[return-value] # Django serves it as it does the other.
-
-
-async def _streamed(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Hand on a file part by part, each made when the one before it is on its way."""
-    make = sync_to_async(lambda: next(parts, b""))
-    while part := await make():
-        yield part
+    return streamed_csv(parts, f"ledger-{timezone.now():%Y-%m-%d}.csv")
 
 
 def _pager(cut: billing.LedgerPage, address: str, query: dict[str, str]) -> Pager:
@@ -77,10 +64,3 @@ def _pager(cut: billing.LedgerPage, address: str, query: dict[str, str]) -> Page
         newer=beside("newer", cut.movements[0]) if cut.has_newer and count else "",
         older=beside("older", cut.movements[-1]) if cut.has_older else "",
     )
-
-
-def _entry_id(request: TeamRequest, parameter: str) -> UUID | None:
-    try:
-        return UUID(request.GET.get(parameter, ""))
-    except ValueError:
-        return None

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
@@ -291,6 +291,24 @@ def test_the_file_has_what_the_page_shows_to_the_tick_and_in_utc(lived: Team) ->
         "credits_after_usd": "5.0000000000",
         "invoice_after_usd": "",
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_reads_the_file_slowly_keeps_no_connection_from_others(lived: Team) -> None:
+    user = make_admin(lived)
+
+    async def begin() -> tuple[bytes, bool]:
+        client = AsyncClient()
+        await client.aforce_login(user)
+        response: Any = await client.get(page("ledger_csv", lived))
+        part = await anext(aiter(response.streaming_content))
+        has_one = await sync_to_async(lambda: connection.connection is not None)()
+        response.close()
+        return part, has_one
+
+    part, has_one = async_to_sync(begin)()
+    assert part.startswith(b"id,time_utc")
+    assert not has_one
 
 
 def test_the_file_has_exactly_what_was_asked_for(lived: Team) -> None:

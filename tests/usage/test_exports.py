@@ -1,8 +1,10 @@
 """Files of single requests: small ones at once, large ones by a job, and only for their team."""
 
 import csv
+import json
 from datetime import timedelta
 from io import StringIO
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +12,10 @@ import pytest
 import time_machine
 from asgiref.sync import async_to_sync
 from django.core import mail
-from django.db import connection
+from django.db import connection, transaction
+from django.http import QueryDict
 from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -22,11 +26,15 @@ from api_keys import services as api_keys
 from audit.models import AuditEvent
 from tests.billing.pages import text
 from tests.factories import NOON, make_admin, make_member, make_team
+from tests.races import race
+from tests.servers import DEADLINE_SECONDS
 from tests.usage.requests import make_record
 from usage import services as usage
 from usage.models import UsageEvent, UsageExport, UsageExportPart
+from usage.rules.filters import read
 from usage.rules.requests import Search
 from usage.services.exports import MOST_AT_ONCE
+from usage.tasks import make_export
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +71,15 @@ def finish(export: UsageExport, *, now: Any = NOON) -> UsageExport:
         pass
     export.refresh_from_db()
     return export
+
+
+def cancel_for(team: Team, user: User, export: UsageExport) -> None:
+    usage.cancel_export(
+        membership=Membership.objects.get(team=team, user=user),
+        actor=Actor.for_user(user),
+        export_id=export.pk,
+        now=NOON,
+    )
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
@@ -188,11 +205,7 @@ def test_a_form_that_was_used_before_asks_anew_for_what_there_is_not(
     team: Team, alice: User
 ) -> None:
     cancelled, theirs = ask(team, alice), ask(make_team(), alice)
-    usage.cancel_export(
-        membership=Membership.objects.get(team=team, user=alice),
-        export_id=cancelled.pk,
-        now=NOON,
-    )
+    cancel_for(team, alice, cancelled)
 
     again = ask(team, alice, export_id=cancelled.pk)
     other = ask(team, alice, Search(begin=NOON - DAY, end=NOON), export_id=theirs.pk)
@@ -218,16 +231,121 @@ def test_at_most_three_are_made_at_a_time(team: Team, alice: User) -> None:
     ask(team, alice, searches[3])
 
 
+def fetch_job() -> dict[str, Any]:
+    """Take the next job from the queue as a worker does, and leave it `doing`, of no worker."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT task_name, args FROM procrastinate_fetch_job_v2(NULL, NULL)")
+        task, args = cursor.fetchone()
+    return {"task": task, **(json.loads(args) if task else {})}
+
+
 def test_a_job_that_died_is_gone_on_with(team: Team, alice: User) -> None:
     make(team, 2)
     export = ask(team, alice)
+    died = fetch_job()
     usage.advance_export(export.pk, now=NOON)
 
+    usage.sweep_exports(now=NOON + MINUTE)
+    assert fetch_job()["task"] is None
     usage.sweep_exports(now=NOON + 5 * MINUTE)
 
+    assert fetch_job() == died == {"task": "usage.tasks.make_export", "export_id": str(export.pk)}
+    make_export(export_id=died["export_id"])
     export.refresh_from_db()
-    assert export.touched_at == NOON + 5 * MINUTE
-    assert finish(export).rows_done == 2
+    assert (export.state, export.rows_done) == ("ready", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_waits_for_whoever_goes_on_writing_requests(team: Team, alice: User) -> None:
+    export = ask(team, alice)
+    is_writing, may_commit = Event(), Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            make(team, 1)
+            is_writing.set()
+            may_commit.wait(DEADLINE_SECONDS)
+
+    def begin() -> None:
+        is_writing.wait(DEADLINE_SECONDS)
+        try:
+            make_export(export_id=str(export.pk))
+        finally:
+            may_commit.set()
+
+    race(write, begin)
+    export.refresh_from_db()
+    assert export.state == "waiting"
+    usage.sweep_exports(now=NOON + 5 * MINUTE)
+    assert finish(export).rows_done == 1
+
+
+def test_a_file_is_cancelled_while_its_requests_are_looked_for(team: Team, alice: User) -> None:
+    make(team, 2)
+    export = ask(team, alice)
+    usage.advance_export(export.pk, now=NOON)
+    cancelled = []
+
+    def cancel(execute: Any, sql: str, *rest: Any) -> Any:
+        if 'FROM "usage_usageevent"' in sql and not cancelled:
+            cancelled.append(sql)
+            cancel_for(team, alice, export)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(cancel):
+        assert usage.advance_export(export.pk, now=NOON) is False
+    assert cancelled
+    assert finish(export).state == "cancelled"
+
+
+def test_requests_are_counted_before_the_team_is_locked(team: Team, alice: User) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        ask(team, alice)
+
+    statements = [query["sql"] for query in asked]
+    locks = [place for place, sql in enumerate(statements) if "FOR" in sql and "UPDATE" in sql]
+    counts = [place for place, sql in enumerate(statements) if "usage_usagefeed" in sql]
+    assert counts
+    assert max(counts) < min(locks)
+
+
+def test_a_file_whose_requests_were_dropped_meanwhile_says_so(
+    client: Client, team: Team, alice: User
+) -> None:
+    usage.record([make_record(team, at=NOON - days * DAY) for days in (0, 1, 2)])
+    export = ask(team, alice)
+    for _ in range(3):
+        usage.advance_export(export.pk, now=NOON, part_rows=1)
+    UsageEvent.of(team).filter(at__lt=NOON - DAY).delete()
+
+    assert finish(export).rows_gone == 1
+    sentence = "1 more was dropped while it was made"
+    assert sentence in str(mail.outbox[0].body)
+    with time_machine.travel(NOON, tick=False):
+        assert sentence in text(client.get(page("exports", team)))
+
+
+def test_the_list_and_the_sweep_ask_the_same_for_many_files_as_for_one(
+    client: Client, team: Team, alice: User
+) -> None:
+    def queries() -> list[int]:
+        with time_machine.travel(NOON, tick=False), CaptureQueriesContext(connection) as listed:
+            client.get(page("exports", team))
+        with CaptureQueriesContext(connection) as swept:
+            usage.sweep_exports(now=NOON)
+        return [len(listed), len(swept)]
+
+    def asked(days: int) -> Search:
+        filters = read(QueryDict(f"api_key={uuid4()}"))
+        return Search(begin=NOON - days * DAY, end=NOON, filters=filters)
+
+    finish(ask(team, alice, asked(1)))
+    queries()  # Whatever is only asked the first time.
+    one = queries()
+    for days in range(2, 8):
+        finish(ask(team, alice, asked(days)))
+
+    assert queries() == one
 
 
 def test_a_file_that_failed_says_so_and_can_be_tried_again(
@@ -274,6 +392,39 @@ def test_a_file_of_too_many_is_refused_with_their_number() -> None:
 
 
 # --- Whose they are
+
+
+def test_who_cancels_or_goes_on_with_whose_file_is_written_down(
+    client: Client, team: Team, alice: User
+) -> None:
+    bob = make_member(team, name="Bob", extra=[Permission.USAGE_READ])
+    export = ask(team, bob)
+    usage.fail_export(export.pk, now=NOON)
+
+    for name in ("retry_export", "cancel_export", "cancel_export", "retry_export"):
+        client.post(page(name, team, export.pk))
+
+    whose = "the file of single requests that Bob asked for"
+    events = AuditEvent.of(team).filter(operation__endswith="UsageExport").order_by("pk")
+    told = events.values_list("operation", "description", "target_id", "user_id")
+    assert list(told) == [
+        ("RetryUsageExport", f"Went on with {whose}", str(export.pk), alice.pk),
+        ("CancelUsageExport", f"Cancelled {whose}", str(export.pk), alice.pk),
+    ]
+
+
+def test_a_table_with_a_wrong_address_is_not_written_down_as_downloaded(
+    client: Client, team: Team
+) -> None:
+    for address, count in (("range=never", 0), ("range=7d", 1)):
+        client.get(f"{page('table_csv', team)}?{address}")
+        assert AuditEvent.of(team).filter(operation="ExportUsage").count() == count
+
+
+def test_a_line_of_a_file_that_is_gone_is_asked_for_no_more(client: Client, team: Team) -> None:
+    gone = client.get(page("export", team, uuid4()), headers={"HX-Request": "true"})
+
+    assert (gone.status_code, gone.content) == (286, b"")
 
 
 def fetch(client: Client, team: Team, export: UsageExport) -> int:

@@ -19,6 +19,7 @@ from uuid_utils.compat import uuid7
 from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
+from audit.models import AuditEvent
 from tests.billing.pages import text
 from tests.factories import NOON, make_admin, make_team
 from tests.usage.requests import make_record
@@ -118,6 +119,7 @@ def test_a_request_of_another_team_leads_to_the_newest_page(team: Team, beside: 
         ("cluster=(none)", "nowhere"),
         ("not_cluster=(none)", "plain failed image"),
         ("ip=2001:db8::1", "image"),
+        ("ip=::ffff:203.0.113.7", "plain failed nowhere"),
         ("not_ip=2001:db8::1&model=a", "plain failed"),
         ("token_type=prompt_image", "image"),
         ("not_token_type=prompt_text", "image failed"),
@@ -409,6 +411,12 @@ def test_the_log_is_filtered_by_the_panel_of_the_explorer(client: Client, team: 
     assert log.headers["HX-Push-Url"] == f"{page(team)}?{short}"
     # What the form of the filters does not ask for goes along.
     assert log.context["log"]["hidden"] == [("range", "7d"), ("tz", "UTC"), ("status", "answered")]
+
+
+def test_lists_of_values_are_recorded_like_pages(client: Client, team: Team) -> None:
+    client.get(reverse("usage:values", args=[team.pk]), {"field": "ip"})
+
+    assert AuditEvent.of(team).filter(operation="ListUsageValues").count() == 1
 
 
 def test_a_sheet_has_an_address_and_knows_that_of_the_log_under_it(

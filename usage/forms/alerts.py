@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from django import forms
 
 from accounts.forms.fields import AmountField
+from accounts.web import read_id
 from api_keys.services import NamedKey
 from billing import services as billing
 from usage.models import UsageAlert
@@ -93,10 +94,7 @@ class AlertForm(forms.Form):
     @property
     def alert_id(self) -> UUID:
         """Which alert it sets. A form whose id was mangled is another form."""
-        try:
-            return UUID(self.cleaned_data["id"])
-        except ValueError:
-            return uuid4()
+        return read_id(self.cleaned_data["id"]) or uuid4()
 
     @property
     def was_seen_at(self) -> datetime:

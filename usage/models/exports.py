@@ -56,6 +56,11 @@ class UsageExport(TeamOwned):
     def is_active(self) -> bool:
         return self.state in {self.State.WAITING, self.State.RUNNING}
 
+    @property
+    def rows_gone(self) -> int:
+        """How many requests were dropped, their time being over, before they were written."""
+        return max((self.rows_total or 0) - self.rows_done, 0)
+
 
 class UsageExportPart(TeamOwned):
     """A piece of an export's file, compressed. The file is all of them, in their order."""

@@ -174,9 +174,11 @@ def _key_id(value: str) -> str:
 def _ip(value: str) -> str:
     try:
         # A zone, as in fe80::1%eth0, means something on one machine only.
-        return str(ipaddress.ip_address(value.partition("%")[0]))
+        address = ipaddress.ip_address(value.partition("%")[0])
     except ValueError:
         raise FilterError(f"{_quoted(value)} is not an IP address.") from None
+    # As requests have it: a socket that speaks both versions writes 1.2.3.4 as ::ffff:1.2.3.4.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _item(value: str) -> str:

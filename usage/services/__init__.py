@@ -18,7 +18,6 @@ from usage.services.alerts import (
 )
 from usage.services.backfill import EventsGoneError, rebuild, rebuild_coarser
 from usage.services.comparing import Difference, store_differences
-from usage.services.exports import KEPT_FOR as EXPORTS_KEPT_FOR
 from usage.services.exports import (
     NoExportError,
     ShownExport,
@@ -29,7 +28,6 @@ from usage.services.exports import (
     delete_exports,
     exports,
     exports_of,
-    fail_export,
     find_export,
     parts_of,
     retry_export,
@@ -37,11 +35,13 @@ from usage.services.exports import (
     small_csv,
     sweep_exports,
 )
-from usage.services.exports import advance as advance_export
-from usage.services.exports import go_on as go_on_with_export
 from usage.services.feeding import feed
 from usage.services.forgetting import forget_addresses, forget_addresses_in_clickhouse
 from usage.services.lag import MOST_COUNTED, is_fed, lag
+from usage.services.making import KEPT_FOR as EXPORTS_KEPT_FOR
+from usage.services.making import advance as advance_export
+from usage.services.making import fail_export
+from usage.services.making import go_on as go_on_with_export
 from usage.services.partitions import (
     drop_partitions,
     dropped,

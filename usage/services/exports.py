@@ -1,9 +1,4 @@
-"""Files of single requests: small ones at once, large ones by a job, piece by piece.
-
-A large file holds the requests that existed when its job began: the events up to one number, of
-which none can appear later. So it can be made in short transactions, show how far it is, be stopped
-and go on after a crash, and still is of one moment.
-"""
+"""Files of single requests: small ones at once, large ones by a job, which is in `making`."""
 
 import gzip
 import logging
@@ -14,23 +9,20 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from allauth.account.adapter import get_adapter
-from django.db import connection, transaction
-from django.db.models import Q, QuerySet
-from procrastinate.contrib.django import app
+from django.db import transaction
+from django.db.models import Q
 
 from accounts import services as accounts
 from accounts.actors import Actor
 from accounts.models import Membership, Team, User
-from accounts.rules import Permission
 from audit import services as audit
-from usage.models import UsageEvent, UsageExport, UsageExportPart
+from usage.models import UsageExport, UsageExportPart
 from usage.rules import Range
 from usage.rules.filters import Filters
 from usage.rules.requests import Search, Status
 from usage.services import files
 from usage.services.alerts import readers
-from usage.services.feeding import decided_seq
+from usage.services.making import ACTIVE, KEPT_FOR, end, go_on, readers_of
 from usage.services.requests import count, matching, named, narrowings
 from usage.stores import StoreUnavailableError
 
@@ -40,14 +32,11 @@ logger = logging.getLogger(__name__)
 MOST_AT_ONCE: Final = 10_000
 MOST_LOOKED_THROUGH: Final = 500_000
 MOST_ROWS: Final = 5_000_000
-PART_ROWS: Final = 5_000
 MOST_ACTIVE: Final = 3
-KEPT_FOR: Final = timedelta(days=7)
 # A job that lives comes further within this.
 STALLED_AFTER: Final = timedelta(minutes=2)
 SHOWN: Final = 50
 _State: Final = UsageExport.State
-ACTIVE: Final = (_State.WAITING, _State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,6 @@ def small_csv(*, team: Team, actor: Actor, search: Search, now: datetime) -> byt
     return files.header() + files.rows(named(team, events))
 
 
-@transaction.atomic
 def ask_export(
     *,
     team: Team,
@@ -114,34 +102,36 @@ def ask_export(
 
     Raises TooManyExportsError and TooLargeError.
     """
-    team = accounts.lock_team(team)
-    active = UsageExport.of(team).filter(state__in=ACTIVE)
-    # A form that is sent again after its file was cancelled, or for something else, asks anew.
-    same = Q(asked_by=user, state__in=ACTIVE) | Q(pk=export_id, state__in=(*ACTIVE, _State.READY))
-    if known := UsageExport.of(team).filter(same, query=search.as_json()).first():
-        return known
-    if UsageExport.across_teams.filter(pk=export_id).exists():
-        export_id = uuid4()
-    if active.count() >= MOST_ACTIVE:
-        raise TooManyExportsError
+    # Before anything is locked: a store may take its time.
     if (requests := _count(team, search)) > MOST_ROWS:
         raise TooLargeError(requests)
-    export = UsageExport(
-        id=export_id,
-        team=team,
-        asked_by=user,
-        asked_at=now,
-        touched_at=now,
-        query=search.as_json(),
-    )
-    export.save(force_insert=True)
-    _record(team, actor, "Asked for a file of single requests", search, now, export)
-    go_on(export.pk)
-    return export
+    with transaction.atomic():
+        team = accounts.lock_team(team)
+        # A form that is sent again after its file was cancelled, or for something else, asks anew.
+        again = Q(pk=export_id, state__in=(*ACTIVE, _State.READY))
+        same = Q(asked_by=user, state__in=ACTIVE) | again
+        if known := UsageExport.of(team).filter(same, query=search.as_json()).first():
+            return known
+        if UsageExport.across_teams.filter(pk=export_id).exists():
+            export_id = uuid4()
+        if UsageExport.of(team).filter(state__in=ACTIVE).count() >= MOST_ACTIVE:
+            raise TooManyExportsError
+        export = UsageExport(
+            id=export_id,
+            team=team,
+            asked_by=user,
+            asked_at=now,
+            touched_at=now,
+            query=search.as_json(),
+        )
+        export.save(force_insert=True)
+        _record(team, actor, "Asked for a file of single requests", search, now, export)
+        go_on(export.pk)
+        return export
 
 
 @transaction.atomic
-def cancel_export(*, membership: Membership, export_id: UUID, now: datetime) -> None:
+def cancel_export(*, membership: Membership, actor: Actor, export_id: UUID, now: datetime) -> None:
     """Stop making a file, and forget what there is of it. One that is ready stays.
 
     Raises NoExportError.
@@ -149,11 +139,12 @@ def cancel_export(*, membership: Membership, export_id: UUID, now: datetime) -> 
     export = _own(membership, export_id)
     if export.state in {*ACTIVE, _State.FAILED}:
         UsageExportPart.of(export.team).filter(export=export).delete()
-        _end(export, _State.CANCELLED, now)
+        end(export, _State.CANCELLED, now)
+        _record_change(export, actor, "Cancel", f"Cancelled {_whose(export)}", now)
 
 
 @transaction.atomic
-def retry_export(*, membership: Membership, export_id: UUID, now: datetime) -> None:
+def retry_export(*, membership: Membership, actor: Actor, export_id: UUID, now: datetime) -> None:
     """Go on with a file where it failed. Raises NoExportError and TooManyExportsError."""
     team = accounts.lock_team(membership.team)
     export = _own(membership, export_id)
@@ -163,6 +154,7 @@ def retry_export(*, membership: Membership, export_id: UUID, now: datetime) -> N
         raise TooManyExportsError
     export.state, export.touched_at, export.finished_at = _State.WAITING, now, None
     export.save(update_fields=["state", "touched_at", "finished_at"])
+    _record_change(export, actor, "Retry", f"Went on with {_whose(export)}", now)
     go_on(export.pk)
 
 
@@ -178,86 +170,14 @@ def _own(membership: Membership, export_id: UUID) -> UsageExport:
     rows = UsageExport.of(membership.team).filter(pk=export_id)
     if not membership.is_admin:
         rows = rows.filter(asked_by=membership.user_id)
-    export = rows.select_for_update().first()
+    export = rows.select_for_update(of=("self",)).select_related("team", "asked_by").first()
     if export is None:
         raise NoExportError
     return export
 
 
-# --- Making -----------------------------------------------------------------------------------
-
-
-def advance(export_id: UUID, *, now: datetime, part_rows: int = PART_ROWS) -> bool:
-    """Bring a file one step further, and say whether there is more to do.
-
-    Two jobs at one file do no harm: each step takes the row's lock and goes on from where it is.
-    """
-    rows = UsageExport.across_teams.filter(pk=export_id, state__in=ACTIVE)
-    # Not in the transaction below: for a moment, nobody may write a request.
-    upto_seq = decided_seq() if rows.filter(upto_seq=None).exists() else None
-    with transaction.atomic():
-        export = rows.select_for_update(of=("self",)).select_related("team", "asked_by").first()
-        if export is None:
-            return False
-        if not _may_read(export):
-            export.delete()
-            return False
-        export.touched_at = now
-        if export.upto_seq is None:
-            export.state, export.upto_seq = _State.RUNNING, upto_seq
-        elif export.rows_total is None:
-            export.rows_total = _rows(export).count()
-        else:
-            _write_part(export, part_rows, now)
-        export.save()
-        return export.is_active
-
-
-def fail_export(export_id: UUID, *, now: datetime) -> None:
-    """Say that a file could not be made. What there is of it stays, for another try."""
-    rows = UsageExport.across_teams.filter(pk=export_id, state__in=ACTIVE)
-    rows.update(state=_State.FAILED, finished_at=now)
-
-
-def _write_part(export: UsageExport, part_rows: int, now: datetime) -> None:
-    rows = _rows(export)
-    if export.last_id:
-        follows = Q(at__lt=export.last_at) | Q(id__lt=export.last_id)
-        rows = rows.filter(follows, at__lte=export.last_at)
-    events = list(rows.order_by("-at", "-id")[:part_rows])
-    number = UsageExportPart.of(export.team).filter(export=export).count()
-    content = (b"" if number else files.header()) + files.rows(named(export.team, events))
-    if content:
-        UsageExportPart(
-            team=export.team, export=export, number=number, content=gzip.compress(content)
-        ).save(force_insert=True)
-    export.bytes += len(content)
-    export.rows_done += len(events)
-    if len(events) == part_rows:
-        export.last_at, export.last_id = events[-1].at, events[-1].pk
-        return
-    _end(export, _State.READY, now)
-    get_adapter().send_mail(
-        "usage/email/export_ready",
-        export.asked_by.email,
-        {"user": export.asked_by, "team": export.team, "export": export, "days": KEPT_FOR.days},
-    )
-
-
-def _rows(export: UsageExport) -> QuerySet[UsageEvent]:
-    rows = matching(export.team, Search.from_json(export.query))
-    return rows.filter(seq__lte=export.upto_seq)
-
-
-def _end(export: UsageExport, state: UsageExport.State, now: datetime) -> None:
-    export.state, export.finished_at = state, now
-    export.save()
-
-
-def go_on(export_id: UUID) -> None:
-    """Have a job go on with the file."""
-    # Without a lock of the queue's, which a worker that is killed would keep for ever.
-    app.configure_task("usage.tasks.make_export").defer(export_id=str(export_id))
+def _whose(export: UsageExport) -> str:
+    return f"the file of single requests that {export.asked_by.display_name} asked for"
 
 
 # --- Reading ----------------------------------------------------------------------------------
@@ -290,7 +210,7 @@ def find_export(team: Team, export_id: UUID, *, now: datetime) -> UsageExport:
     """Find one of them. Raises NoExportError, also where its person may not see usage any more."""
     rows = UsageExport.of(team).filter(pk=export_id, asked_at__gt=now - KEPT_FOR)
     export = rows.select_related("asked_by", "team").first()
-    if export is None or not _may_read(export):
+    if export is None or not readers_of([export]):
         raise NoExportError
     return export
 
@@ -300,9 +220,6 @@ def parts_of(export: UsageExport) -> Iterator[bytes]:
     parts = UsageExportPart.of(export.team).filter(export=export).order_by("number")
     for pk in list(parts.values_list("pk", flat=True)):
         content = parts.values_list("content", flat=True).get(pk=pk)
-        # Whoever reads slowly must not keep a connection that pages are waiting for.
-        if not connection.in_atomic_block:
-            connection.close()
         yield gzip.decompress(content)
 
 
@@ -327,9 +244,10 @@ def exports_of(user: User) -> list[dict[str, Any]]:
 def sweep_exports(*, now: datetime) -> None:
     """Delete files that are old or whose person went, and go on with those whose job died."""
     UsageExport.across_teams.filter(asked_at__lte=now - KEPT_FOR).delete()
-    for export in UsageExport.across_teams.select_related("team", "asked_by"):
-        if not _may_read(export):
-            export.delete()
+    found = list(UsageExport.across_teams.only("pk", "team_id", "asked_by_id"))
+    readable = readers_of(found)
+    gone = [one.pk for one in found if (one.team_id, one.asked_by_id) not in readable]
+    UsageExport.across_teams.filter(pk__in=gone).delete()
     stalled = UsageExport.across_teams.filter(state__in=ACTIVE, touched_at__lte=now - STALLED_AFTER)
     for export in stalled:
         with transaction.atomic():
@@ -341,15 +259,6 @@ def delete_exports(team: Team, *, user: User | None = None) -> None:
     """Delete the team's files, and those that a person asked for anywhere."""
     whose = Q(team=team) | Q(asked_by=user) if user else Q(team=team)
     UsageExport.across_teams.filter(whose).delete()
-
-
-def _may_read(export: UsageExport) -> bool:
-    """Say whether whoever asked for the file is still somebody who may see the team's usage."""
-    present = Membership.objects.filter(
-        team=export.team_id, user=export.asked_by_id, user__in=User.objects.present()
-    )
-    membership = present.first()
-    return membership is not None and Permission.USAGE_READ in membership.permissions
 
 
 def _record(
@@ -369,5 +278,19 @@ def _record(
         target_id=str(export.pk) if export else "",
         after=search.as_json(),
         is_change=False,
+        now=now,
+    )
+
+
+def _record_change(
+    export: UsageExport, actor: Actor, verb: str, description: str, now: datetime
+) -> None:
+    audit.record(
+        team=export.team,
+        actor=actor,
+        operation=f"{verb}UsageExport",
+        description=description,
+        target_type="usage export",
+        target_id=str(export.pk),
         now=now,
     )

@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Final
 
 from accounts.spreadsheets import as_text, csv_rows
+from billing.services import as_usd
 from usage.rules import ITEMS
 from usage.services.requests import ShownRequest, items_of
 
@@ -53,8 +54,3 @@ def _row(request: ShownRequest) -> tuple[str, ...]:
         *(as_usd(costs.get(item, 0)) for item in ITEMS),
         as_usd(event.cost_ticks),
     )
-
-
-def as_usd(ticks: int) -> str:
-    """Write a cost to the tick, as a number that a spreadsheet adds up."""
-    return f"{ticks // 10**10}.{ticks % 10**10:010}"

@@ -53,12 +53,12 @@ def _key_names(team: Team, values: Collection[str]) -> dict[str, Name]:
     found = {}
     for value in values:
         key = known.get(UUID(value))
-        found[value] = (
-            Name(key.name, "deleted" if key.is_deleted else "", key)
-            if key
-            else Name(f"Unknown key {value[:8]}")
-        )
+        found[value] = of_key(key) if key else Name(f"Unknown key {value[:8]}")
     return found
+
+
+def of_key(key: api_keys.NamedKey) -> Name:
+    return Name(key.name, "deleted" if key.is_deleted else "", key)
 
 
 def owners(team: Team, key_ids: Collection[str]) -> Owners:

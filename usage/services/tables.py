@@ -4,14 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import zip_longest
 from operator import attrgetter
 from typing import Any, Final
 
 from accounts.spreadsheets import as_text, csv_rows
+from billing.services import as_usd
 from usage import rules
-from usage.rules import TICKS_PER_USD, Group, Measure, Period, Sums
+from usage.rules import Group, Measure, Period, Sums
 from usage.services.explore import GroupSums, Report
 
 BEFORE: Final = "before"
@@ -305,7 +305,7 @@ def _written(column: Column, cell: Cell) -> str:
     if cell is None:
         return ""
     if column.kind == "usd":
-        return f"{Decimal(int(cell)) / TICKS_PER_USD:.10f}"
+        return as_usd(int(cell))
     return f"{cell:.4f}" if column.kind == "percent" else f"{cell}"
 
 

@@ -1,13 +1,11 @@
 """Files of single requests: asked for, looked after while they are made, and fetched."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import polls
 from accounts.rules import Permission
-from accounts.web import TeamRequest, render_page, team_view
+from accounts.web import TeamRequest, read_id, render_page, streamed_csv, team_view
 from usage import services as usage
 from usage.forms import RequestsForm
 from usage.models import UsageExport
@@ -62,7 +60,8 @@ def _ask(request: TeamRequest) -> HttpResponse:
             actor=request.actor,
             user=request.user,
             search=form.search,
-            export_id=_form_id(request),
+            # A form that was mangled is another one.
+            export_id=read_id(request.POST.get("id")) or uuid4(),
             now=now,
         )
     except (usage.TooManyExportsError, usage.TooLargeError) as error:
@@ -75,9 +74,14 @@ def _ask(request: TeamRequest) -> HttpResponse:
 @never_cache
 def export(request: TeamRequest, export_id: UUID) -> HttpResponse:
     """Bring one file's line of an open page up to date; tell an older page to stop."""
-    shown = _found(request, export_id)
     if not request.htmx:
+        _found(request, export_id)
         return redirect("usage:exports", request.team.pk)
+    try:
+        shown = usage.find_export(request.team, export_id, now=timezone.now())
+    except usage.NoExportError:
+        # In the place of its line: no line, which asks no more.
+        return HttpResponse(status=polls.STOP_POLLING)
     is_open = polls.is_open(request, _POLLED, kept_up_for=KEPT_UP_FOR)
     [line] = usage.shown_exports(request.team, [shown], zone=request.user.zone)
     context = {
@@ -95,19 +99,20 @@ def export_file(request: TeamRequest, export_id: UUID) -> HttpResponse:
     shown = _found(request, export_id)
     if shown.state != shown.State.READY:
         raise Http404
-    response = StreamingHttpResponse(
-        _streamed(usage.parts_of(shown)), content_type="text/csv; charset=utf-8"
-    )
     name = f"requests-{shown.asked_at:%Y-%m-%d}-{str(shown.pk)[:8]}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response  # type: ignore[return-value] # Django serves it as it does the other.
+    return streamed_csv(usage.parts_of(shown), name)
 
 
 @team_view(Permission.USAGE_READ, operation="CancelUsageExport")
 @require_POST
 def cancel_export(request: TeamRequest, export_id: UUID) -> HttpResponse:
     try:
-        usage.cancel_export(membership=request.membership, export_id=export_id, now=timezone.now())
+        usage.cancel_export(
+            membership=request.membership,
+            actor=request.actor,
+            export_id=export_id,
+            now=timezone.now(),
+        )
     except usage.NoExportError as error:
         raise Http404 from error
     return redirect("usage:exports", request.team.pk)
@@ -117,7 +122,12 @@ def cancel_export(request: TeamRequest, export_id: UUID) -> HttpResponse:
 @require_POST
 def retry_export(request: TeamRequest, export_id: UUID) -> HttpResponse:
     try:
-        usage.retry_export(membership=request.membership, export_id=export_id, now=timezone.now())
+        usage.retry_export(
+            membership=request.membership,
+            actor=request.actor,
+            export_id=export_id,
+            now=timezone.now(),
+        )
     except usage.NoExportError as error:
         raise Http404 from error
     except usage.TooManyExportsError as error:
@@ -130,18 +140,3 @@ def _found(request: TeamRequest, export_id: UUID) -> UsageExport:
         return usage.find_export(request.team, export_id, now=timezone.now())
     except usage.NoExportError as error:
         raise Http404 from error
-
-
-def _form_id(request: TeamRequest) -> UUID:
-    """Read which form this is. One that was mangled is another one."""
-    try:
-        return UUID(request.POST.get("id", ""))
-    except ValueError:
-        return uuid4()
-
-
-async def _streamed(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Hand on a file part by part, each read when the one before it is on its way."""
-    read = sync_to_async(lambda: next(parts, b""))
-    while part := await read():
-        yield part

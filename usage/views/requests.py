@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.forms.profile import zone_options
 from accounts.rules import Permission
-from accounts.web import Pager, TeamRequest, render_page, team_view
+from accounts.web import Pager, TeamRequest, read_id, render_page, team_view
 from usage import rules
 from usage import services as usage
 from usage.forms import RequestsForm
@@ -49,9 +49,8 @@ def requests(request: TeamRequest) -> HttpResponse:
     sought = request.GET.get("find", "").strip()
     if not sought:
         return _page(request)
-    try:
-        request_id = UUID(sought)
-    except ValueError:
+    request_id = read_id(sought)
+    if request_id is None:
         quoted = "".join(c for c in sought if c.isprintable())[:LONGEST_QUOTE]
         return _page(request, sought=sought, not_an_id=quoted)
     if usage.find_request(request.team, request_id) is None:
@@ -111,7 +110,7 @@ def _page(request: TeamRequest, **context: Any) -> HttpResponse:
 
 
 def _query(request: TeamRequest, form: RequestsForm) -> str:
-    beside = [(side, known) for side in BESIDE if (known := _request_id(request, side))]
+    beside = [(side, known) for side in BESIDE if (known := read_id(request.GET.get(side)))]
     return f"{form.query()}&{urlencode(beside)}" if beside else form.query()
 
 
@@ -120,8 +119,8 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
         request.team,
         form.search,
         size=PAGE_SIZE,
-        older_than=_request_id(request, "older"),
-        newer_than=_request_id(request, "newer"),
+        older_than=read_id(request.GET.get("older")),
+        newer_than=read_id(request.GET.get("newer")),
     )
     query = form.query()
     found = page.requests
@@ -176,10 +175,3 @@ def _row(shown: usage.ShownRequest, used: list[int], form: RequestsForm, address
         for field, value in values.items()
     }
     return Row(shown, [quantities[place] for place in used], only)
-
-
-def _request_id(request: TeamRequest, parameter: str) -> UUID | None:
-    try:
-        return UUID(request.GET.get(parameter, ""))
-    except ValueError:
-        return None

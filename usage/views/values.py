@@ -11,12 +11,12 @@ from api_keys import services as api_keys
 from usage import rules, stores
 from usage.rules import ITEMS, Field, FilterError, Filters, Group
 from usage.rules.filters import LONGEST_VALUE, read, written
-from usage.services.naming import names
+from usage.services.naming import names, of_key
 
 MOST_LISTED: Final = 50
 
 
-@team_view(Permission.USAGE_READ, operation="ListUsageValues", is_poll=True)
+@team_view(Permission.USAGE_READ, operation="ListUsageValues")
 @require_safe
 def values(request: TeamRequest) -> HttpResponse:
     """List values of the field that is asked for: those chosen in the form, then those found."""
@@ -56,7 +56,7 @@ def _found(request: TeamRequest, field: Field, words: str) -> dict[str, str]:
     """Find values, with what people call them."""
     if field is Field.API_KEY:
         return {
-            str(key.id): f"{key.name} (deleted)" if key.is_deleted else key.name
+            str(key.id): of_key(key).full
             for key in api_keys.search(request.team, words, limit=MOST_LISTED + 1)
         }
     if field.dimension is None:
@@ -70,7 +70,4 @@ def _found(request: TeamRequest, field: Field, words: str) -> dict[str, str]:
 
 def _texts(request: TeamRequest, field: Field, found: list[str]) -> dict[str, str]:
     named = names(request.team, Group(field.value), found)
-    return {
-        value: f"{name.text} ({name.remark})" if name.remark else name.text
-        for value, name in named.items()
-    }
+    return {value: name.full for value, name in named.items()}
