@@ -284,7 +284,7 @@ def test_a_file_is_cancelled_while_its_requests_are_looked_for(team: Team, alice
     make(team, 2)
     export = ask(team, alice)
     usage.advance_export(export.pk, now=NOON)
-    cancelled = []
+    cancelled: list[str] = []
 
     def cancel(execute: Any, sql: str, *rest: Any) -> Any:
         if 'FROM "usage_usageevent"' in sql and not cancelled:
