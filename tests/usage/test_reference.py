@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import Team
+from accounts.models import Team, User
 from tests.factories import NOON, make_member, make_team
 from tests.usage.requests import make_record, summed
 from usage import rules, stores
@@ -88,7 +88,7 @@ def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, 
     last = first + timedelta(days=days)
     if step == "whole":
         chosen = [first, last]
-    elif step in {"quarter", "hour"}:
+    elif step in {"quarter", "hour"} and days < 100:
         begin = rules.start_of_day(first, zone)
         size = timedelta(minutes=15 if step == "quarter" else 60)
         return tuple(begin + n * size for n in range(3, 3 + 4 * days))
@@ -98,7 +98,7 @@ def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, 
             day
             for day in each
             if day in {first, last}
-            or step == "day"
+            or step in {"day", "quarter", "hour"}
             or (step == "week" and day.weekday() == 0)
             or (step == "month" and day.day == 1)
         ]
@@ -114,12 +114,13 @@ def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, 
     described=st.lists(requests, max_size=20),
     batches=st.integers(1, 3),
     feeds=st.sets(st.integers(0, 3)),
+    moves=st.none() | st.sampled_from(ZONES),
     asked=st.lists(
         st.tuples(
             st.sampled_from(ZONES),
             st.sampled_from(DAYS),
             st.integers(-40, 1),
-            st.integers(1, 75),
+            st.integers(1, 75) | st.integers(350, 400),
             steps,
             st.none() | st.sampled_from(list(Dimension)),
             st.lists(filters, max_size=3),
@@ -132,18 +133,25 @@ def test_any_question_is_answered_with_the_sum_of_its_requests(
     described: list[dict[str, Any]],
     batches: int,
     feeds: set[int],
+    moves: str | None,
     asked: list[tuple[str, date, int, int, str, Dimension | None, list[Filter]]],
 ) -> None:
-    team = make_team_of_two_zones()
+    team, member = make_team_of_two_zones()
     records = [make_record(team, **fields) for fields in described]
     other = [make_record(make_team(), **fields) for fields in described[:3]]
     for number in range(batches):
         usage.record([*records[number::batches], *other[number::batches]])
         if number in feeds:
             usage.feed(now=NOON)
-    for zone_name, day, before, days, step, group, wanted in asked:
+        if moves and number == 0:
+            # Days of another zone are built of what is there, and those of the first are dropped.
+            member.timezone = moves
+            member.save()
+            for day in range(2):
+                usage.keep_zones(now=NOON + timedelta(days=day))
+    for zone_name, first, before, days, step, group, wanted in asked:
         zone = ZoneInfo(zone_name)
-        starts = spans(zone, day + timedelta(days=before), days, step)
+        starts = spans(zone, first + timedelta(days=before), days, step)
         if len(starts) < 2:
             continue  # A day that Samoa left out.
         question = Question(
@@ -153,10 +161,10 @@ def test_any_question_is_answered_with_the_sum_of_its_requests(
         assert stores.current().query(question) == summed(records, question)
 
 
-def make_team_of_two_zones() -> Team:
+def make_team_of_two_zones() -> tuple[Team, User]:
     """Make a team whose sums of days are kept for a zone, besides UTC."""
     team = make_team()
     member = make_member(team)
     member.timezone = "Asia/Kathmandu"
     member.save()
-    return team
+    return team, member

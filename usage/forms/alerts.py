@@ -40,7 +40,7 @@ class AlertForm(forms.Form):
         max_length=120,
         widget=forms.TextInput(attrs={"list": "alert-models", "autocomplete": "off"}),
     )
-    limit = AmountField(label="Mail me when it costs more than (US dollars)")
+    limit = AmountField(label="Amount in US dollars")
     per = forms.ChoiceField(
         label="Per",
         choices=Per.choices,
