@@ -23,7 +23,8 @@ class AlertForm(forms.Form):
     watched = forms.ChoiceField(
         label="Watch",
         required=False,
-        choices=Watched.choices,
+        # Short, to stand beside each other on a phone.
+        choices=[(Watched.TEAM, "Team"), (Watched.API_KEY, "API key"), (Watched.MODEL, "Model")],
         error_messages={"invalid_choice": "Choose the team, a key or a model."},
         widget=forms.RadioSelect(attrs={"class": "segments"}),
     )
