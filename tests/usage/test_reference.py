@@ -106,7 +106,7 @@ def spans(zone: ZoneInfo, first: date, days: int, step: str) -> tuple[datetime, 
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
