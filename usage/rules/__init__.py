@@ -3,6 +3,7 @@
 from usage.rules.covering import Grain, Piece, Size, cover, start_of_day
 from usage.rules.days import days_between, quarter_of, starts_of_days
 from usage.rules.filters import Field, FilterError, Filters
+from usage.rules.ids import LONGEST_REQUEST, first_id
 from usage.rules.items import (
     FAILURE_STATUS,
     MILLION,
@@ -30,6 +31,7 @@ __all__ = [
     "BY_PERIOD",
     "FAILURE_STATUS",
     "ITEMS",
+    "LONGEST_REQUEST",
     "MILLION",
     "MOST_DAYS",
     "TICKS_PER_USD",
@@ -60,6 +62,7 @@ __all__ = [
     "cut_at",
     "day_label",
     "days_between",
+    "first_id",
     "in_words",
     "label_of",
     "months_before",

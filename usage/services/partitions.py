@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Max, Sum
@@ -12,6 +11,7 @@ from django.db.models import Max, Sum
 from accounts.one_by_one import one_by_one
 from usage import stores
 from usage.models import UsageDropped
+from usage.rules import LONGEST_REQUEST, first_id
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +19,6 @@ MONTHS_AHEAD: Final = 3
 NET: Final = "usage_usageevent_default"
 # Who asks for the table waits behind this job while it waits for who asked before.
 LOCK_TIMEOUT: Final = "2s"
-# A request is written when it ends, with the id of when it began.
-LONGEST_REQUEST: Final = timedelta(days=1)
 
 
 def month_of(moment: datetime) -> datetime:
@@ -70,7 +68,7 @@ def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
             cursor.execute(f"SELECT count(*), max(seq), max(at) FROM {table}")  # noqa: S608 -- made below
             requests, last_seq, last_at = cursor.fetchone()
             if requests:
-                if any(stores.fed_seq(store) < last_seq for store in stores.fed()):
+                if any(stores.mark(store).fed_seq < last_seq for store in stores.fed()):
                     break
                 UsageDropped.objects.create(month=month, requests=requests, last_at=last_at)
             cursor.execute(f"DROP TABLE {table}")
@@ -105,15 +103,10 @@ def _partitions() -> Iterator[tuple[datetime, str]]:
             yield datetime(int(year), int(month), 1, tzinfo=UTC), name
 
 
-def _first_id(moment: datetime) -> UUID:
-    """Say which UUIDv7 none of this moment or later is below."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
-
-
 @transaction.atomic
 def _make(month: datetime) -> None:
     table = f"usage_usageevent_{month:%Y_%m}"
-    bounds = {"first": _first_id(month), "end": _first_id(month_after(month))}
+    bounds = {"first": first_id(month), "end": first_id(month_after(month))}
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         # What came in between, after the move, could not be told from what has to be moved.

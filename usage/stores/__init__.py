@@ -95,10 +95,9 @@ def fed() -> list[Store]:
     return [at_hand(), store] if store else [at_hand()]
 
 
-def fed_seq(store: Store) -> int:
-    """Say which events are in the store: those whose `seq` is not above this."""
-    feed = UsageFeed.objects.filter(store=store.name).first()
-    return feed.fed_seq if feed else 0
+def mark(store: Store) -> UsageFeed:
+    """Say which events are in the store: those whose `seq` is not above its `fed_seq`."""
+    return UsageFeed.objects.filter(store=store.name).first() or UsageFeed(store=store.name)
 
 
 def lock(store: Store) -> UsageFeed:

@@ -141,14 +141,14 @@ def test_while_clickhouse_is_away_postgresql_is_fed_and_afterwards_nothing_is_mi
 
     with pytest.raises(SomeFailedError):
         usage.feed(now=timezone.now())
-    assert stores.fed_seq(PostgresStore()) > 0
-    assert stores.fed_seq(ClickHouseStore()) == 0
+    assert stores.mark(PostgresStore()).fed_seq > 0
+    assert stores.mark(ClickHouseStore()).fed_seq == 0
 
     settings.CLICKHOUSE = here
     make_requests(team, 3)
     usage.feed(now=timezone.now())
     assert requests(team) == 15
-    assert stores.fed_seq(ClickHouseStore()) == stores.fed_seq(PostgresStore())
+    assert stores.mark(ClickHouseStore()).fed_seq == stores.mark(PostgresStore()).fed_seq
 
 
 def test_who_asks_while_clickhouse_is_away_is_told_so(settings: Settings) -> None:

@@ -123,7 +123,7 @@ def test_to_fill_clickhouse_anew_mends_it_also_where_events_are_gone(ch: Client)
     for _ in range(2):
         refill_clickhouse(now=NOW)
         assert differences() == []
-        assert stores.fed_seq(ClickHouseStore()) == stores.fed_seq(PostgresStore())
+        assert stores.mark(ClickHouseStore()).fed_seq == stores.mark(PostgresStore()).fed_seq
 
     question = Question(
         team_id=team.pk,
@@ -149,7 +149,7 @@ def test_a_filling_that_stopped_half_way_is_seen_and_is_not_gone_on_with_by_the_
     usage.feed(now=NOW)
 
     # What is older than the events would be missing for good.
-    assert stores.fed_seq(ClickHouseStore()) == 0
+    assert stores.mark(ClickHouseStore()).fed_seq == 0
     assert ch.query("SELECT count() FROM usage_events").result_rows == [(50,)]
     feeds = sign_in_staff(client).get(reverse("admin:usage_usagefeed_changelist"))
     assert "being filled anew since 9 May 2026" in text(feeds)

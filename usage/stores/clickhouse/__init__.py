@@ -37,15 +37,15 @@ class ClickHouseStore:
         with clickhouse(patience=WRITE_SECONDS) as ch:
             ch.prepare()
             ch.insert(EVENTS, [_row(event) for event in events], EVENT_TYPES)
-            blocks.sum_finished(ch, stores.fed_seq(self))
+            blocks.sum_finished(ch, stores.mark(self).fed_seq)
 
     def query(self, question: Question) -> Answer:
-        fed_seq = stores.fed_seq(self)
+        mark = stores.mark(self)
         # After the watermark was read: each request is above it, and here, or it is in ClickHouse.
-        answer = dict(of_events(question, after=fed_seq))
-        if fed_seq:
+        answer = dict(of_events(question, after=mark))
+        if mark.fed_seq:
             with clickhouse(patience=READ_SECONDS) as ch:
-                for key, sums in reading.sums(ch, question, fed_seq):
+                for key, sums in reading.sums(ch, question, mark.fed_seq):
                     answer[key] = answer[key].plus(sums) if key in answer else sums
         return answer
 

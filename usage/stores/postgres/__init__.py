@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from usage import stores
 from usage.models import UsageEvent
 from usage.rules import Answer, Dimension, Question
 from usage.stores.postgres import forgetting, reading, writing
@@ -23,7 +24,8 @@ class PostgresStore:
     def values(
         self, team_id: UUID, dimension: Dimension, *, search: str = "", limit: int = 50
     ) -> list[str]:
-        return reading.values(team_id, dimension, search=search, limit=limit)
+        mark = stores.mark(self)
+        return reading.values(team_id, dimension, mark=mark, search=search, limit=limit)
 
     def forget_addresses(self, team_id: UUID) -> None:
         forgetting.forget_addresses(team_id)

@@ -8,7 +8,19 @@ from uuid import UUID
 
 from django.db import connection
 
-from usage.rules import Answer, Dimension, Grain, Piece, Question, Size, Sums, cover
+from usage.models import UsageFeed
+from usage.rules import (
+    LONGEST_REQUEST,
+    Answer,
+    Dimension,
+    Grain,
+    Piece,
+    Question,
+    Size,
+    Sums,
+    cover,
+    first_id,
+)
 from usage.stores import StoreUnavailableError
 from usage.stores.postgres.slices import (
     ALWAYS,
@@ -29,6 +41,7 @@ Texts: TypeAlias = Mapping[Dimension, frozenset[str]]
 STATE: Final = """
     SELECT
         coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0),
+        (SELECT fed_at FROM usage_usagefeed WHERE store = %s),
         (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s),
         (SELECT id FROM usage_usagezone WHERE team_id = %s AND name = %s)
 """
@@ -67,16 +80,17 @@ def query(question: Question) -> Answer:
     raise StoreUnavailableError
 
 
-def of_events(question: Question, *, after: int) -> Answer:
-    """Answer from the events alone whose `seq` is above this."""
+def of_events(question: Question, *, after: UsageFeed) -> Answer:
+    """Answer from those events alone that are not in the store that was fed so far."""
     asked = _Asked(question)
-    return {} if asked.is_empty else _answer(_run(asked.tail(after)))
+    return {} if asked.is_empty else _answer(_run(asked.tail(after.fed_seq, after.fed_at)))
 
 
 class _State(NamedTuple):
     """How far the store is fed, and the zone whose days and months it can answer with, or 0."""
 
     fed_seq: int
+    fed_at: datetime | None
     zone_id: int
     zone: str
 
@@ -84,9 +98,10 @@ class _State(NamedTuple):
 def _state(question: Question) -> _State:
     team_id, zone = question.team_id, question.zone.key
     with connection.cursor() as cursor:
-        cursor.execute(STATE, [NAME, team_id, zone, team_id, ALWAYS])
-        fed_seq, own, always = cursor.fetchone()
-    return _State(fed_seq, own, zone) if own else _State(fed_seq, always or 0, ALWAYS)
+        cursor.execute(STATE, [NAME, NAME, team_id, zone, team_id, ALWAYS])
+        fed_seq, fed_at, own, always = cursor.fetchone()
+    kept = (own, zone) if own else (always or 0, ALWAYS)
+    return _State(fed_seq, fed_at, *kept)
 
 
 def _run(statement: tuple[str, list[Any]]) -> list[tuple[Any, ...]]:
@@ -128,7 +143,7 @@ class _Asked:
 
     def sql(self, state: _State) -> tuple[str, list[Any]]:
         """Write one statement: a row has the state as it is then, the others are signed sums."""
-        parts = [self._state_row(state), self.tail(state.fed_seq)]
+        parts = [self._state_row(state), self.tail(state.fed_seq, state.fed_at)]
         if state.zone_id:  # Else the team has nothing in the store.
             parts += self._kept(days_and_months(state.zone_id, state.zone))
         return (
@@ -148,12 +163,18 @@ class _Asked:
             [NAME, state.zone_id],
         )
 
-    def tail(self, fed_seq: int) -> tuple[str, list[Any]]:
-        """Write a statement about the events that are not in the sums."""
+    def tail(self, fed_seq: int, fed_at: datetime | None) -> tuple[str, list[Any]]:
+        """Write a statement about the events that are not in the sums, which were fed at a time.
+
+        By their ids, PostgreSQL passes over all months before. What comes later than it can is
+        shown once it is fed.
+        """
         starts = self.question.starts
         group = self.question.group
         conditions = ["event.seq > %s AND event.team_id = %s AND event.at >= %s AND event.at < %s"]
         values: list[Any] = [list(starts), fed_seq, self.question.team_id, starts[0], starts[-1]]
+        conditions.append("event.id >= %s")
+        values.append(_first_unfed(fed_at))
         for names, operator in ((self.include, "= ANY"), (self.exclude, "<> ALL")):
             for name, texts in names.items():
                 conditions.append(f"{EVENT_TEXTS[name]} {operator}(%s)")
@@ -253,6 +274,11 @@ def _runs(pieces: Sequence[Piece]) -> list[tuple[datetime, datetime]]:
     return runs
 
 
+def _first_unfed(fed_at: datetime | None) -> UUID:
+    """Say which id no request is below that was written after this time, or ever."""
+    return first_id(fed_at - LONGEST_REQUEST) if fed_at else UUID(int=0)
+
+
 def _span_of(pieces: Sequence[Piece], starts: Sequence[datetime]) -> tuple[str, list[Any]]:
     """Write which span a row is in, in SQL: the same for all, if the pieces are in one."""
     first = bisect_right(starts, pieces[0].start)
@@ -261,7 +287,9 @@ def _span_of(pieces: Sequence[Piece], starts: Sequence[datetime]) -> tuple[str, 
     return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [list(starts)]
 
 
-def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> list[str]:
+def values(
+    team_id: UUID, dimension: Dimension, *, mark: UsageFeed, search: str, limit: int
+) -> list[str]:
     """List the newest values first; those of events that are not in the sums before all others."""
     text = EVENT_TEXTS[dimension]
     with connection.cursor() as cursor:
@@ -269,7 +297,8 @@ def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> l
             f"""
             SELECT text FROM (
                 SELECT {text} AS text, max(event.at) AS at FROM usage_usageevent AS event
-                WHERE event.seq > %(fed_seq)s AND event.team_id = %(team_id)s
+                WHERE event.seq > %(fed_seq)s AND event.id >= %(first_id)s
+                    AND event.team_id = %(team_id)s
                     AND strpos(lower({text}), lower(%(search)s)) > 0
                 GROUP BY 1
                 UNION ALL (
@@ -282,7 +311,8 @@ def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> l
             GROUP BY text ORDER BY max(at) DESC, text LIMIT %(limit)s
             """,
             {
-                "fed_seq": _fed_seq(),
+                "fed_seq": mark.fed_seq,
+                "first_id": _first_unfed(mark.fed_at),
                 "team_id": team_id,
                 "dimension": dimension.value,
                 "search": search,
@@ -290,11 +320,3 @@ def values(team_id: UUID, dimension: Dimension, *, search: str, limit: int) -> l
             },
         )
         return [text for (text,) in cursor.fetchall()]
-
-
-def _fed_seq() -> int:
-    return int(
-        _run(("SELECT coalesce(max(fed_seq), 0) FROM usage_usagefeed WHERE store = %s", [NAME]))[0][
-            0
-        ]
-    )
