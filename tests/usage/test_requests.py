@@ -356,6 +356,8 @@ def test_range_zone_and_filters_are_kept_from_the_explorer_to_the_log_and_back(
     assert there == f"{page(team)}?{shared}"
     log = client.get(there)
     assert tabs(log)["Explorer"] == log.context["log"]["explorer"] == f"{explorer}?{shared}"
+    explored = client.get(f"{explorer}?{shared}&token_type=completion")
+    assert "all answered, of all token types" in text(explored)
     # A part of the page that changes what is shown changes what the tabs lead to.
     part = client.get(there, headers={"HX-Request": "true", "HX-Target": "requests"})
     assert tabs(part) == tabs(log)
@@ -405,6 +407,7 @@ def test_the_log_is_filtered_by_the_panel_of_the_explorer(client: Client, team: 
     words = text(log)
     assert "Model is not a Token type is Completion" in words
     assert "Finds requests that used one of these" in words
+    assert "A request with several token types is listed with all of them." in words
     [row] = log.context["log"]["rows"]
     assert row.shown.event.model == "b"
     short = "range=7d&tz=UTC&status=answered&not_model=a&token_type=completion"

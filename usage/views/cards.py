@@ -39,9 +39,10 @@ def cards(request: TeamRequest, report: Report) -> list[Card]:
         shown.append(Card("Cost", usd(total.cost_ticks), "of all that is shown"))
     if wanted.measure is not Measure.REQUESTS:
         answered = f"{total.failed:,} failed" if total.failed else "all answered"
-        shown.append(
-            Card("Requests", f"{total.requests:,}", answered if total.requests else "none")
-        )
+        # They are never parted by token types, so what is filtered there is not.
+        whole = ", of all token types" if len(wanted.items) < len(rules.ITEMS) else ""
+        remark = f"{answered}{whole}" if total.requests else "none"
+        shown.append(Card("Requests", f"{total.requests:,}", remark))
     for word, dearest in (("key", report.dearest_key), ("model", report.dearest_model)):
         if dearest:
             shown.append(
