@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import Team
 from tests.factories import NOON, make_team
-from tests.usage.requests import COST_TICKS, KEY, make_record
+from tests.usage.requests import COST_TICKS, KEY, id_at, make_record
 from usage import services as usage
 from usage import stores
 from usage.models import UsageEvent, UsageFeed, UsageRollup, UsageSeries, UsageValue
@@ -42,6 +42,20 @@ def test_what_is_fed_and_what_is_not_add_up() -> None:
     assert before[0, ""].requests == 1
     assert ask(team)[0, ""].requests == 2
     assert ask(team)[0, ""].cost_ticks == 2 * COST_TICKS
+
+
+def test_a_request_shows_at_once_unless_it_began_more_than_a_day_before_the_last_feed() -> None:
+    team = make_team()
+    usage.record([make_record(team, request_id=id_at(NOON, 1))])
+    usage.feed(now=NOON + 24 * HOUR)
+
+    usage.record([make_record(team, request_id=id_at(NOON, 2))])
+    at_once = ask(team)[0, ""].requests
+    usage.record([make_record(team, request_id=id_at(NOON - HOUR, 3))])
+    late = ask(team)[0, ""].requests
+    usage.feed(now=NOON + 24 * HOUR)
+
+    assert (at_once, late, ask(team)[0, ""].requests) == (2, 2, 3)
 
 
 def test_feeding_again_adds_nothing() -> None:
