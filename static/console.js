@@ -209,6 +209,12 @@ for (const step of ["htmx:beforeRequest", "htmx:beforeSwap"]) {
     if (isTurn(event.detail) && document.querySelector(`[data-pause="${elt.id}"][data-paused]`)) event.preventDefault();
   });
 }
+// Usage that cannot be read is told where it would be; what something before the console answers is no part of a page.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.xhr.status !== 503 || !detail.xhr.getResponseHeader("Vary")?.includes("HX-Target")) return;
+  detail.shouldSwap = true;
+  detail.isError = false;
+});
 document.addEventListener("htmx:responseError", ({ detail }) => {
   if (isTurn(detail)) return;
   const text = detail.xhr.status === 403

@@ -55,7 +55,7 @@ def _bars(
 
 def stacked(
     periods: Sequence[Period],
-    ticks: Sequence[tuple[int, str]],
+    axis_words: Sequence[tuple[int, str]],
     series: Sequence[tuple[str, Sequence[int], int | None]],
     *,
     total: Sequence[int],
@@ -95,7 +95,7 @@ def stacked(
             trace["hovertemplate"] = "%{y:,}"
     if marks:
         traces.append(_marks(periods, total, marks, is_cost=is_cost))
-    return {"data": traces, "layout": _layout(periods, ticks, drill, is_cost=is_cost)}
+    return {"data": traces, "layout": _layout(periods, axis_words, drill, is_cost=is_cost)}
 
 
 def _marks(
@@ -143,7 +143,7 @@ def _usd(ticks: int) -> float:
 
 def _layout(
     periods: Sequence[Period],
-    ticks: Sequence[tuple[int, str]],
+    axis_words: Sequence[tuple[int, str]],
     drill: Mapping[str, Any] | None,
     *,
     is_cost: bool,
@@ -162,8 +162,8 @@ def _layout(
             # Plotly would leave the room of a bar at each side of a line.
             "range": [-0.5, len(periods) - 0.5],
             "tickmode": "array",
-            "tickvals": [place for place, _ in ticks],
-            "ticktext": [word for _, word in ticks],
+            "tickvals": [place for place, _ in axis_words],
+            "ticktext": [word for _, word in axis_words],
             "tickangle": 0,
             # In full, also where a shorter word stands under the bar.
             "unifiedhovertitle": {"text": "%{x}"},

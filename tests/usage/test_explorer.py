@@ -184,6 +184,21 @@ def test_a_month_is_projected_once_there_is_enough_of_it(client: Client, team: T
     assert not [name for name in cards(year) if "projected" in name]
 
 
+def test_a_range_without_usage_has_a_sentence_in_place_of_a_chart(
+    client: Client, team: Team
+) -> None:
+    usage.record([make_record(team, at=NOON - timedelta(days=1, hours=1))])
+
+    costs = show(client, team, range="today")
+    tokens = show(client, team, range="today", dimension="tokens")
+    compared = show(client, team, range="7d", compare="1")
+
+    assert "Nothing was spent in this range." in costs
+    assert "There are no tokens in this range." in tokens
+    assert "data-figure" not in costs
+    assert "data-figure" in compared
+
+
 def test_htmx_gets_the_part_that_changes_and_the_short_address_of_it(
     client: Client, team: Team
 ) -> None:

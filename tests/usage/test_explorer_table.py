@@ -287,7 +287,8 @@ def test_files_by_period_have_a_column_for_each_group_of_the_chart(
 def test_what_the_range_has_a_part_of_is_marked_in_table_chart_and_file(
     client: Client, team: Team, first: str, last: str, granularity: str, remarks: list[str]
 ) -> None:
-    usage.record([make_record(team, at=NOON - timedelta(days=30))])
+    at = [NOON - timedelta(hours=25, minutes=45), NOON - timedelta(days=4, hours=3)]
+    usage.record([make_record(team, at=moment) for moment in at])
     query = {"from": first, "to": last, "granularity": granularity, "sort": "period"}
 
     page = show(client, team, **query)

@@ -127,7 +127,7 @@ def test_a_small_file_comes_at_once_with_what_the_log_shows(
 def test_a_wrong_address_leads_to_the_page_that_explains_it(client: Client, team: Team) -> None:
     answer = client.post(f"{page('exports', team)}?status=odd", follow=True)
 
-    assert "odd is not a status" in text(answer)
+    assert "“odd” is not a status" in text(answer)
 
 
 # --- Large ones

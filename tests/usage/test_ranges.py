@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage.rules import Granularity, Preset, Range, periods, ticks
+from usage.rules import Granularity, Preset, Range, axis_words, periods
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [
@@ -230,6 +230,6 @@ def test_ten_years_between_far_zones_are_cut_into_months() -> None:
 def test_a_few_quarter_hours_are_named_one_by_one() -> None:
     hour = range_of("2026-11-01T13:00", "2026-11-01T14:00")
 
-    named = ticks(periods(hour, Granularity.QUARTER, now=hour.end), Granularity.QUARTER)
+    named = axis_words(periods(hour, Granularity.QUARTER, now=hour.end), Granularity.QUARTER)
 
     assert [word for _, word in named] == ["13:00", "13:15", "13:30", "13:45"]

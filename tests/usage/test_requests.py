@@ -289,13 +289,13 @@ def test_another_teams_request_is_told_as_one_that_is_not_there(client: Client, 
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("status=odd", "odd is not a status. Choose answered or failed."),
+        ("status=odd", "“odd” is not a status. Choose answered or failed."),
         ("api_key=x", "“x” is not the ID of an API key."),
         ("ip=1.2.3", "“1.2.3” is not an IP address."),
-        ("range=never", "never is not a range."),
+        ("range=never", "“never” is not a range."),
         ("from=2026-03-02&to=2026-03-01", "is before the first"),
-        ("from=x&to=2026-03-01", "x is not a day."),
-        ("tz=Moon", "Moon is not a time zone."),
+        ("from=x&to=2026-03-01", "“x” is not a day."),
+        ("tz=Moon", "“Moon” is not a time zone."),
     ],
 )
 def test_a_wrong_address_is_explained(

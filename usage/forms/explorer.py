@@ -1,20 +1,24 @@
 """What the explorer is asked to show: range, granularity, dimension, groups and filters."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.http import QueryDict
+from django.utils.text import get_text_list
 
 from usage import rules
-from usage.forms.ranges import LONGEST_QUOTE, RangeForm
+from usage.forms.ranges import RangeForm
 from usage.rules import FilterError, Filters, Granularity, Group, Measure, Wanted
-from usage.rules.filters import read
+from usage.rules.filters import quoted, read
 
 # What a table can be sorted by; a "-" before it, the largest first.
 SORTS: Final = frozenset(
     {"name", "period", "requests", "failed", *rules.ITEMS, "tokens", "before", "cost", "share"}
 )
+
+
+Choice = TypeVar("Choice", Measure, Group, Granularity)
 
 
 class ExplorerForm(RangeForm):
@@ -33,9 +37,9 @@ class ExplorerForm(RangeForm):
 
     def clean(self) -> None:
         super().clean()
-        measure = self._choice("dimension", Measure, Measure.COST)
-        group = self._choice("group", Group, None)
-        granularity = self._choice("granularity", Granularity, None)
+        measure = self._choice("dimension", Measure, "Dimension")
+        group = self._choice("group", Group, "Group by")
+        granularity = self._choice("granularity", Granularity, "Granularity")
         try:
             self.filters = read(self._query)
         except FilterError as error:
@@ -59,15 +63,15 @@ class ExplorerForm(RangeForm):
             sort=sort if sort.removeprefix("-") in SORTS else "",
         )
 
-    def _choice(self, name: str, choices: Any, usual: Any) -> Any:
+    def _choice(self, name: str, choices: type[Choice], label: str) -> Choice | None:
         asked = self._query.get(name, "")
         if not asked:
-            return usual
-        if asked not in list(choices):
-            known = ", ".join(choices)
-            self.add_error(None, f"{asked[:LONGEST_QUOTE]} is not a {name}. There are: {known}.")
-            return usual
-        return choices(asked)
+            return None
+        found = next((one for one in choices if one == asked), None)
+        if found is None:
+            known = get_text_list([one.label for one in choices], "or")
+            self.add_error(None, f"{label} cannot be {quoted(asked)}. Choose {known}.")
+        return found
 
     def _fitting(self, asked: Granularity | None) -> Granularity:
         if asked is None:

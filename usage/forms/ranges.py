@@ -11,9 +11,9 @@ from django import forms
 from accounts.forms.fields import zones
 from usage import rules
 from usage.rules import Filters, Preset, Range
+from usage.rules.filters import quoted
 
 EARLIEST: Final = date(2000, 1, 1)
-LONGEST_QUOTE: Final = 20
 # In the list of zones of this machine, but no zones of the world.
 NO_ZONES: Final = frozenset({"localtime", "Factory"})
 
@@ -72,7 +72,7 @@ class RangeForm(forms.Form):
             found = next((name for name in zones() - NO_ZONES if name.lower() == wanted), None)
             if found is None:
                 raise forms.ValidationError(
-                    f"{self.cleaned_data['tz'][:LONGEST_QUOTE]} is not a time zone. "
+                    f"{quoted(self.cleaned_data['tz'])} is not a time zone. "
                     "Choose one of the list, such as Europe/Berlin."
                 )
             self.zone = ZoneInfo(found)
@@ -90,7 +90,7 @@ class RangeForm(forms.Form):
         elif self._name:
             self.add_error(
                 None,
-                f"{self._name[:LONGEST_QUOTE]} is not a range. Choose one of the list, "
+                f"{quoted(self._name)} is not a range. Choose one of the list, "
                 "or days of your own.",
             )
         elif not self.errors:
@@ -151,7 +151,7 @@ class _MomentField(forms.Field):
             )
         except ValueError as error:
             raise forms.ValidationError(
-                f"{str(value)[:LONGEST_QUOTE]} is not a day. Write days like 2026-11-21, "
+                f"{quoted(str(value))} is not a day. Write days like 2026-11-21, "
                 "and times of day like 2026-11-21T13:15.",
                 code="invalid",
             ) from error

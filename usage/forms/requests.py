@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import QueryDict
 
-from usage.forms.ranges import LONGEST_QUOTE, RangeForm
+from usage.forms.ranges import RangeForm
 from usage.rules import Filters, Preset
 from usage.rules import filters as rules
 from usage.rules.requests import Search, Status
@@ -41,7 +41,7 @@ class RequestsForm(RangeForm):
             self.status = Status(asked)
         except ValueError:
             self.add_error(
-                None, f"{asked[:LONGEST_QUOTE]} is not a status. Choose answered or failed."
+                None, f"{rules.quoted(asked)} is not a status. Choose answered or failed."
             )
         if not self.errors:
             self.search = Search(

@@ -13,7 +13,7 @@ from usage.rules.items import (
     in_words,
     label_of,
 )
-from usage.rules.periods import Period, cut_at, periods, ticks
+from usage.rules.periods import Period, axis_words, cut_at, periods
 from usage.rules.questions import ITEMS, Answer, Dimension, Filter, Question, Sums
 from usage.rules.ranges import (
     MOST_DAYS,
@@ -57,6 +57,7 @@ __all__ = [
     "Sums",
     "Total",
     "Wanted",
+    "axis_words",
     "by_item",
     "cover",
     "cut_at",
@@ -72,6 +73,5 @@ __all__ = [
     "range_label",
     "start_of_day",
     "starts_of_days",
-    "ticks",
     "units",
 ]

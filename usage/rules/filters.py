@@ -168,7 +168,7 @@ def _key_id(value: str) -> str:
     try:
         return str(UUID(value))
     except ValueError:
-        raise FilterError(f"{_quoted(value)} is not the ID of an API key.") from None
+        raise FilterError(f"{quoted(value)} is not the ID of an API key.") from None
 
 
 def _ip(value: str) -> str:
@@ -176,7 +176,7 @@ def _ip(value: str) -> str:
         # A zone, as in fe80::1%eth0, means something on one machine only.
         address = ipaddress.ip_address(value.partition("%")[0])
     except ValueError:
-        raise FilterError(f"{_quoted(value)} is not an IP address.") from None
+        raise FilterError(f"{quoted(value)} is not an IP address.") from None
     # As requests have it: a socket that speaks both versions writes 1.2.3.4 as ::ffff:1.2.3.4.
     return str(getattr(address, "ipv4_mapped", None) or address)
 
@@ -184,13 +184,13 @@ def _ip(value: str) -> str:
 def _item(value: str) -> str:
     if value not in ITEMS:
         known = ", ".join(label_of(item).lower() for item in ITEMS)
-        raise FilterError(f"{_quoted(value)} is not a token type. There are: {known}.")
+        raise FilterError(f"{quoted(value)} is not a token type. There are: {known}.")
     return value
 
 
 def _text(value: str) -> str:
     if len(value) > LONGEST_VALUE or not value.isprintable():
-        raise FilterError(f"{_quoted(value)} is not a name that anything here can have.")
+        raise FilterError(f"{quoted(value)} is not a name that anything here can have.")
     return value
 
 
@@ -198,7 +198,8 @@ def _cluster(value: str) -> str:
     return "" if value == NO_CLUSTER else _text(value)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Say again what somebody wrote, as much of it as can be read."""
     shown = "".join(character for character in value if character.isprintable())
     return f"“{shown[:LONGEST_QUOTE]}{'…' if len(shown) > LONGEST_QUOTE else ''}”"
 

@@ -98,7 +98,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def ticks(shown: Sequence[Period], granularity: Granularity) -> list[tuple[int, str]]:
+def axis_words(shown: Sequence[Period], granularity: Granularity) -> list[tuple[int, str]]:
     """Choose which bars are named under the chart, few enough to stand side by side."""
     is_by_time = granularity in {Granularity.QUARTER, Granularity.HOUR}
     is_long = shown[-1].end - shown[0].begin > LONG

@@ -43,7 +43,7 @@ def figure(report: Report, spans: list[tuple[str, str]]) -> dict[str, Any]:
     }
     return charts.stacked(
         report.periods,
-        rules.ticks(report.periods, wanted.granularity),
+        rules.axis_words(report.periods, wanted.granularity),
         [(one.name, one.values, one.place) for one in report.series],
         total=[measure.of(sums) for sums in report.by_period],
         before=before,

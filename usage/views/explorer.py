@@ -138,6 +138,7 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
         "within": within or request.path,
         "chart_title": f"{wanted.measure.noun} per {wanted.granularity.noun}",
         "chart_note": _chart_note(wanted),
+        "empty": "" if report.measured or any(report.before.values) else _empty(wanted.measure),
         "table": shown,
         "heads": _heads(shown),
         "period_rows": period_rows(shown, spans, within),
@@ -157,6 +158,12 @@ def _shown(request: TeamRequest, report: Report) -> dict[str, Any]:
 def _chart_note(wanted: Wanted) -> str:
     stacked = f", stacked by {wanted.stacked_by.noun}" if wanted.stacked_by else ""
     return f"{wanted.measure.unit}{stacked}, times in {wanted.range.zone.key}"
+
+
+def _empty(measure: Measure) -> str:
+    if measure is Measure.COST:
+        return "Nothing was spent in this range."
+    return f"There are no {measure.noun.lower()} in this range."
 
 
 def _heads(shown: Table) -> list[dict[str, Any]]:
