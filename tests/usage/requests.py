@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.urls import reverse
 from uuid_utils.compat import uuid7
 
 from accounts.models import Team
 from tests.factories import NOON
+from usage import services as usage
 from usage import stores
 from usage.rules import Answer, Dimension, Question, Sums, quarter_of
 from usage.services import RequestRecord
@@ -83,3 +85,15 @@ def counted(team: Team, since: datetime, until: datetime) -> tuple[int, int]:
 def id_at(moment: datetime, number: int = 0) -> UUID:
     """Make an id as a UUIDv7 of this moment is, without chance."""
     return UUID(int=(round(moment.timestamp() * 1000) << 80) + (7 << 76) + (2 << 62) + number)
+
+
+def recorded(team: Team, **fields: Any) -> UUID:
+    """Record one request, and say which."""
+    made = make_record(team, **fields)
+    usage.record([made])
+    return made.request_id
+
+
+def log_url(team: Team, *args: UUID) -> str:
+    """Lead to the request log, or to one request in it."""
+    return reverse(f"usage:{'request' if args else 'requests'}", args=[team.pk, *args])
