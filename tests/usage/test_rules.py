@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from usage import charts, rules
+from usage import rules
 
 
 @pytest.mark.parametrize(
@@ -35,33 +35,3 @@ def test_a_range_is_named_without_repeating_itself(first: date, last: date, labe
 )
 def test_a_count_is_written_to_be_read_at_a_glance(count: int, words: str) -> None:
     assert rules.in_words(count) == words
-
-
-@pytest.mark.parametrize(("count", "tick"), [(1, 86_400_000), (10, 86_400_000), (11, None)])
-def test_a_chart_of_a_few_days_has_one_tick_for_each(count: int, tick: int | None) -> None:
-    days = rules.days_between(date(2026, 3, 1), date(2026, 3, count))
-
-    layout = charts.daily_counts(days, [0] * count, name="Requests")["layout"]
-
-    assert layout.get("xaxis", {}).get("dtick") == tick
-
-
-def test_a_chart_carries_figures_and_no_colours() -> None:
-    days = [date(2026, 3, 1), date(2026, 3, 2)]
-
-    figure = charts.daily_costs(days, [0, 12_345_000_000])
-
-    (bar,) = figure["data"]
-    assert (bar["type"], bar["x"], bar["y"]) == ("bar", ["2026-03-01", "2026-03-02"], [0, 1.2345])
-    assert "template" not in figure["layout"]
-    assert "color" not in str(figure)
-
-
-@pytest.mark.parametrize(
-    ("ticks", "format_"),
-    [(0, "$,.2f"), (7_500_000, "$.4~r"), (9_999_999_999, "$.4~r"), (10_000_000_000, "$,.2f")],
-)
-def test_a_small_cost_is_told_with_the_digits_it_needs(ticks: int, format_: str) -> None:
-    (bar,) = charts.daily_costs([date(2026, 3, 1)], [ticks])["data"]
-
-    assert bar["hovertemplate"] == [f"%{{y:{format_}}}"]
