@@ -234,3 +234,42 @@ def test_nothing_of_another_team_shows_through_an_address(client: Client, team: 
     for name in ("explorer", "table_csv", "table_json", "values"):
         address = reverse(f"usage:{name}", args=[other.pk])
         assert client.get(address, {"field": "model"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("label", "changes", "chosen"),
+    [
+        ("Range", {"from": "2026-02-27", "held": ""}, "27 Feb to 1 Mar 2026"),
+        ("What is shown", {"dimension": "tokens"}, "Tokens per day"),
+        ("Filters", {"ip": "203.0.113.7", "ip_is": "not"}, "Request IP is not 203.0.113.7"),
+    ],
+)
+def test_without_script_each_form_sends_all_there_is_and_has_a_button(
+    client: Client, team: Team, label: str, changes: dict[str, str], chosen: str
+) -> None:
+    record_mixed(team)
+    page = show(client, team, range="7d", group="model", cluster="fra-1", not_model="atlas-8b")
+
+    (form,) = re.findall(rf'<form[^>]*aria-label="{label}".*?</form>', page, re.DOTALL)
+    answer = show(client, team, **sent(form) | changes)
+
+    assert re.search(r'<button( class="primary")?>', form)
+    assert chosen in answer
+    assert "Model is not atlas-8b" in answer
+    assert "Cluster is fra-1" in answer
+    assert shown(answer) == ["atlas-70b"]
+
+
+def sent(form: str) -> dict[str, str]:
+    """List what a browser without script sends of a form."""
+    fields = dict(
+        re.findall(r'<input type="(?:hidden|date|text)" name="(\w+)" value="([^"]*)"', form)
+    )
+    for name, options in re.findall(
+        r'<select[^>]* name="(\w+)".*?>(.*?)</select>', form, re.DOTALL
+    ):
+        values = re.findall(r'<option value="([^"]*)"( selected)?', options)
+        fields[name] = next((value for value, is_chosen in values if is_chosen), values[0][0])
+    for tag in re.findall(r'<input type="checkbox"[^>]* checked[^>]*>', form):
+        fields |= dict(re.findall(r'name="(\w+)" value="([^"]*)"', tag))
+    return fields
