@@ -56,7 +56,7 @@ def _begin(store: "ClickHouseStore") -> None:
     mark = stores.lock(store)
     store.empty()
     if gone := dropped():
-        store.record_sums(one for one in leftovers() if one.start <= gone.last_at)
+        store.record_sums(leftovers(last_at=gone.last_at))
     # Also where another has begun meanwhile: it empties the store again.
     mark.fed_seq, mark.refilling_since = 0, None
     mark.save()

@@ -13,6 +13,7 @@ def sum_differences() -> Iterator[str]:
     Requests that are `dropped` cannot be compared; their quarter-hours are taken for right.
     """
     with stores.reading():
-        yield from checking.quarter_differences(is_complete=dropped() is None)
+        gone = dropped()
+        yield from checking.quarter_differences(after=gone.last_at if gone else None)
         for team_id in building.teams():
             yield from checking.coarser_differences(team_id)

@@ -9,10 +9,8 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
-from django.db.models.functions import Coalesce
 
-from usage.models import UsageRollup, UsageSeries, UsageZone
+from usage.models import UsageSeries, UsageZone
 from usage.rules import Grain, Size
 from usage.stores.postgres import zones
 from usage.stores.postgres.slices import (
@@ -222,13 +220,6 @@ def drop_days(zone_id: int) -> None:
 def teams() -> list[UUID]:
     """List the teams that have sums."""
     return list(UsageSeries.across_teams.filter(slice=0).values_list("team_id", flat=True))
-
-
-def requests() -> int:
-    """Count the requests that are in the sums."""
-    totals = UsageRollup.across_teams.filter(grain=HOURS.number, series__slice=0)
-    count: int = totals.aggregate(count=Coalesce(Sum("requests"), 0))["count"]
-    return count
 
 
 def build_coarser(team_ids: Collection[UUID]) -> None:

@@ -1,6 +1,7 @@
 """Comparing the sums with the events, and the coarser ones with the quarter-hours."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -26,9 +27,6 @@ KEPT_TEXTS: Final = ", ".join(
     f"{name.value}_text.text AS {column}" for name, column in VALUE_COLUMNS.items()
 )
 DIFFERENT: Final = " OR ".join(f"kept.{name} IS DISTINCT FROM due.{name}" for name in MEASURES)
-# Events go by the month of their ids, which are made before they are recorded: for some time after
-# the first that is left, there may be some that are gone.
-MARGIN: Final = "2 days"
 
 WITH_TEXTS: Final = " ".join(
     f"LEFT JOIN usage_usagevalue AS {name.value}_text ON {name.value}_text.id = series.{column}"
@@ -52,10 +50,7 @@ QUARTER_DIFFERENCES: Final = f"""
     SELECT team_id, start, concat_ws(' ', {TEXTS}),
         row_to_json(kept)::text, row_to_json(due)::text
     FROM kept FULL JOIN due USING (team_id, start, {TEXTS})
-    WHERE ({DIFFERENT}) AND start >= (
-        SELECT CASE WHEN %(is_complete)s THEN '-infinity' ELSE min(at) + interval '{MARGIN}' END
-        FROM usage_usageevent
-    )
+    WHERE ({DIFFERENT}) AND start > coalesce(%(after)s::timestamptz, '-infinity')
     ORDER BY 1, 2, 3
 """
 COARSER_DIFFERENCES: Final = f"""
@@ -82,13 +77,10 @@ COARSER_DIFFERENCES: Final = f"""
 """
 
 
-def quarter_differences(*, is_complete: bool) -> Iterator[str]:
-    """Name each quarter-hour's sums that are not those of its events.
-
-    Unless the events are complete, the time of those that may be gone is passed over.
-    """
+def quarter_differences(*, after: datetime | None) -> Iterator[str]:
+    """Name each quarter-hour's sums that are not those of its events, perhaps only later ones."""
     with connection.chunked_cursor() as cursor:
-        cursor.execute(QUARTER_DIFFERENCES, {"is_complete": is_complete})
+        cursor.execute(QUARTER_DIFFERENCES, {"after": after})
         for team_id, start, texts, kept, due in cursor:
             when = f"quarter-hour {start:%Y-%m-%d %H:%M}"
             yield f"Team {team_id}, {when}, {texts}: {_both(kept, due)}"

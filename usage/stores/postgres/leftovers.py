@@ -18,9 +18,6 @@ from usage.stores.postgres.slices import (
 )
 
 TEXTS: Final = ", ".join(dimension.value for dimension in VALUE_COLUMNS)
-# Events go by the month of their ids, which are made before they are recorded, so for some time
-# after the first that is left, there may be events that are gone.
-MARGIN: Final = "2 days"
 LEFTOVERS: Final = f"""
     SELECT team_id, start, {TEXTS}, {", ".join(f"sum({name})::bigint" for name in Sums._fields)}
     FROM (
@@ -47,9 +44,7 @@ LEFTOVERS: Final = f"""
             GROUP BY 1, 2, 3, 4, 5, 6
         ) AS present
     ) AS both_kinds
-    WHERE start < (
-        SELECT coalesce(min(at) + interval '{MARGIN}', 'infinity') FROM usage_usageevent
-    )
+    WHERE start <= %(last_at)s
     GROUP BY team_id, start, {TEXTS}
     HAVING sum(requests) > 0
     ORDER BY start
@@ -65,10 +60,10 @@ class Leftover(NamedTuple):
     sums: Sums
 
 
-def leftovers() -> Iterator[Leftover]:
-    """Read them in order of time, within a transaction."""
+def leftovers(*, last_at: datetime) -> Iterator[Leftover]:
+    """Read them in order of time, within a transaction. The last of the events was at `last_at`."""
     with connection.chunked_cursor() as cursor:
-        cursor.execute(LEFTOVERS)
+        cursor.execute(LEFTOVERS, {"last_at": last_at})
         for team_id, start, *rest in cursor:
             texts = dict(zip(VALUE_COLUMNS, rest, strict=False))
             yield Leftover(team_id, start, texts, Sums._make(rest[len(texts) :]))
