@@ -1,7 +1,7 @@
 """Answering questions: from the sums, and from the events that are not in them yet."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
@@ -172,7 +172,7 @@ class _Asked:
         starts = self.question.starts
         group = self.question.group
         conditions = ["event.seq > %s AND event.team_id = %s AND event.at >= %s AND event.at < %s"]
-        values: list[Any] = [list(starts), fed_seq, self.question.team_id, starts[0], starts[-1]]
+        values: list[Any] = [_array(starts), fed_seq, self.question.team_id, starts[0], starts[-1]]
         conditions.append("event.id >= %s")
         values.append(_first_unfed(fed_at))
         for names, operator in ((self.include, "= ANY"), (self.exclude, "<> ALL")):
@@ -242,11 +242,11 @@ class _Asked:
             f" WHERE {' AND '.join(conditions)}"
         )
         runs = _runs(pieces)
-        values += [*map(list, zip(*runs, strict=True)), pieces[0].grain.number, *of_series]
+        values += [*map(_array, zip(*runs, strict=True)), pieces[0].grain.number, *of_series]
         if len(pieces) > len(runs):
             # Between the pieces are gaps, so the odd ones of all these spans are pieces.
             sums += " AND width_bucket(rollup.start, %s::timestamptz[]) %% 2 = 1"
-            values.append([edge for piece in pieces for edge in (piece.start, piece.end)])
+            values.append(_array(edge for piece in pieces for edge in (piece.start, piece.end)))
         sums += " GROUP BY 1, 2"
         if not group:
             return (
@@ -274,6 +274,11 @@ def _runs(pieces: Sequence[Piece]) -> list[tuple[datetime, datetime]]:
     return runs
 
 
+def _array(moments: Iterable[datetime]) -> str:
+    """Write an array, which psycopg would do value by value, at a tenth of its pace."""
+    return f"{{{','.join(map(datetime.isoformat, moments))}}}"
+
+
 def _first_unfed(fed_at: datetime | None) -> UUID:
     """Say which id no request is below that was written after this time, or ever."""
     return first_id(fed_at - LONGEST_REQUEST) if fed_at else UUID(int=0)
@@ -284,7 +289,7 @@ def _span_of(pieces: Sequence[Piece], starts: Sequence[datetime]) -> tuple[str, 
     first = bisect_right(starts, pieces[0].start)
     if pieces[-1].end <= starts[first]:
         return str(first - 1), []
-    return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [list(starts)]
+    return "width_bucket(rollup.start, %s::timestamptz[]) - 1", [_array(starts)]
 
 
 def values(
