@@ -111,24 +111,24 @@ def explore(team: Team, wanted: Wanted, *, now: datetime) -> Report:
     starts = _utc([*(period.begin for period in shown), shown[-1].end])
     ask = _asker(team, wanted)
     with stores.reading():
-        grouped = _grouped(team, wanted, starts, ask)
+        overall = _Overall(wanted, starts, now, ask)
+        grouped = _grouped(team, wanted, starts, overall.by_period, ask)
         whole = (starts[0], starts[-1])
         keys = grouped.by_key if grouped.by_key is not None else ask(whole, Dimension.API_KEY)
         models = grouped.answer if wanted.group is Group.MODEL else ask(whole, Dimension.MODEL)
-        earlier = _Earlier(wanted, now, ask)
-        total = _sum(grouped.by_period)
+        total = _sum(overall.by_period)
         return Report(
             wanted=wanted,
             periods=shown,
-            by_period=grouped.by_period,
+            by_period=overall.by_period,
             total=total,
             groups=grouped.groups,
             series=grouped.series,
-            before=earlier.before(),
+            before=overall.before(),
             projected=_projected(wanted.range, wanted.measure.of(total), now),
             dearest_key=_dearest(team, Group.API_KEY, keys, total),
             dearest_model=_dearest(team, Group.MODEL, models, total),
-            anomalies=earlier.anomalies(shown, grouped.by_period),
+            anomalies=overall.anomalies(shown),
         )
 
 
@@ -159,18 +159,17 @@ def _asker(team: Team, wanted: Wanted) -> Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Grouped:
-    by_period: list[Sums]
     groups: list[GroupSums]
     series: list[Series]
     answer: Answer
     by_key: Answer | None = None
 
 
-def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -> _Grouped:
+def _grouped(
+    team: Team, wanted: Wanted, starts: Sequence[datetime], by_period: Sequence[Sums], ask: Ask
+) -> _Grouped:
     group, of = wanted.stacked_by, wanted.measure.of
-    numbers = range(len(starts) - 1)
     if group is None or group.dimension is None:
-        by_period = _by_period(ask(starts), numbers)
         return _of_items(wanted, by_period) if group else _of_nothing(wanted, by_period)
 
     answer = ask((starts[0], starts[-1]), group.dimension)
@@ -183,17 +182,12 @@ def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -
         key=lambda one: (-of(one[1]), -one[1].cost_ticks, one[0]),
     )
     top = [value for value, _ in largest[:MOST_SERIES]]
+    only = []
     if len(largest) > MOST_SERIES:
         kept = [value for value in values if (owned.of_keys[value] if owned else value) in top]
-        inside = ask(starts, group.dimension, Filter(group.dimension, frozenset(kept)))
-        by_period = _by_period(ask(starts), numbers)
-    else:
-        inside = ask(starts, group.dimension)
-        found: list[list[Sums]] = [[] for _ in numbers]
-        for (number, _), sums in inside.items():
-            found[number].append(sums)
-        by_period = [_sum(of_one) for of_one in found]
-    heights: dict[str, list[int]] = defaultdict(lambda: [0] * len(numbers))
+        only.append(Filter(group.dimension, frozenset(kept)))
+    inside = ask(starts, group.dimension, *only)
+    heights: dict[str, list[int]] = defaultdict(lambda: [0] * len(by_period))
     for (number, value), sums in inside.items():
         heights[owned.of_keys[value] if owned else value][number] += of(sums)
     named = owned.names if owned else names(team, group, [value for value, _ in largest])
@@ -215,23 +209,23 @@ def _grouped(team: Team, wanted: Wanted, starts: Sequence[datetime], ask: Ask) -
         ]
         series.append(Series(f"Other ({len(groups) - MOST_SERIES:,})", rest))
     by_key = answer if group.dimension is Dimension.API_KEY else None
-    return _Grouped(by_period=by_period, groups=groups, series=series, answer=answer, by_key=by_key)
+    return _Grouped(groups=groups, series=series, answer=answer, by_key=by_key)
 
 
 NOTHING: Final = Sums()
 
 
-def _of_nothing(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
+def _of_nothing(wanted: Wanted, by_period: Sequence[Sums]) -> _Grouped:
     values = [wanted.measure.of(sums) for sums in by_period]
     series = [Series(wanted.measure.noun, values, 1)]
-    return _Grouped(by_period=by_period, groups=[], series=series, answer={})
+    return _Grouped(groups=[], series=series, answer={})
 
 
-def _of_items(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
+def _of_items(wanted: Wanted, by_period: Sequence[Sums]) -> _Grouped:
     """Tell billing items apart, which are parts of every sum."""
     measure = wanted.measure
     total = rules.by_item(_sum(by_period), wanted.items)
-    used = [item for item in total if rules.units(total[item])] or list(total)
+    used = [item for item in total if any(total[item])] or list(total)
     largest = sorted(used, key=lambda item: (-measure.of(total[item]), rules.ITEMS.index(item)))
     groups = [
         GroupSums(value=item, name=Name(rules.label_of(item)), sums=total[item], place=place)
@@ -241,7 +235,7 @@ def _of_items(wanted: Wanted, by_period: list[Sums]) -> _Grouped:
         Series(one.name.text, [measure.of_item(sums, one.value) for sums in by_period], one.place)
         for one in groups
     ]
-    return _Grouped(by_period=by_period, groups=groups, series=series, answer={})
+    return _Grouped(groups=groups, series=series, answer={})
 
 
 def _folded(answer: Answer, owned: Owners | None) -> Answer:
@@ -255,10 +249,6 @@ def _folded(answer: Answer, owned: Owners | None) -> Answer:
     return folded
 
 
-def _by_period(answer: Answer, numbers: Sequence[int]) -> list[Sums]:
-    return [answer.get((number, ""), NOTHING) for number in numbers]
-
-
 def _sum(many: Sequence[Sums]) -> Sums:
     return Sums(*map(sum, zip(*many, strict=True))) if many else NOTHING
 
@@ -267,22 +257,23 @@ def _utc(moments: Sequence[datetime]) -> tuple[datetime, ...]:
     return tuple(moment.astimezone(UTC) for moment in moments)
 
 
-# --- What was before --------------------------------------------------------------------------
+# --- By time, and what was before -------------------------------------------------------------
 
 
-class _Earlier:
-    """The time before the range, asked for at once: to compare, and to know what is usual."""
+class _Overall:
+    """The range by period, and the time before it: to compare, and to know what is usual."""
 
-    def __init__(self, wanted: Wanted, now: datetime, ask: Ask) -> None:
+    def __init__(self, wanted: Wanted, starts: Sequence[datetime], now: datetime, ask: Ask) -> None:
         self._wanted, self._now = wanted, now
         self._range, self._until = wanted.range.before(), rules.cut_at(wanted.range, now)
         self._days = self._days_before() if self._tells_days else []
         compared = self._range.starts(wanted.granularity) if wanted.compares else []
-        moments = {self._range.begin, self._until, self._range.end, *compared, *self._days}
-        self._starts = sorted(moments)
-        self._places = {start: place for place, start in enumerate(self._starts)}
-        answer = ask(self._starts)
-        self._sums = _by_period(answer, range(len(self._starts) - 1))
+        # All of it at once. What was before ends where the range begins.
+        moments = sorted({self._range.begin, self._until, *compared, *self._days, *starts})
+        self._places = {moment: place for place, moment in enumerate(moments)}
+        answer = ask(moments)
+        self._sums = [answer.get((number, ""), NOTHING) for number in range(len(moments) - 1)]
+        self.by_period = self._sums[self._places[starts[0]] :]
 
     @property
     def _tells_days(self) -> bool:
@@ -311,7 +302,7 @@ class _Earlier:
             values=values,
         )
 
-    def anomalies(self, shown: Sequence[Period], by_period: Sequence[Sums]) -> dict[date, Anomaly]:
+    def anomalies(self, shown: Sequence[Period]) -> dict[date, Anomaly]:
         """Find the days that cost far more or less than usual, if days and costs are shown."""
         if not self._tells_days:
             return {}
@@ -323,7 +314,7 @@ class _Earlier:
         # Part of a day says nothing about the day.
         days += [
             (period.begin.date(), sums)
-            for period, sums in zip(shown, by_period, strict=True)
+            for period, sums in zip(shown, self.by_period, strict=True)
             if not period.is_cut
         ]
         # Days before the first request say nothing about what is usual.
