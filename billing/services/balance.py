@@ -3,16 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Count, F, QuerySet, Subquery, Sum
-from django.db.models.functions import Least
+from django.db.models import Aggregate, Count, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from accounts.models import Team
 from billing.models import BillingAccount, BillingCycle, CreditGrant, Hold
-from billing.models.accounts import default_alert_percents
 from billing.rules import TICKS_PER_USD, cycle_of
+
+OF_ACCOUNT: Final = (
+    "held_ticks",
+    "spending_limit_ticks",
+    "hard_limit_ticks",
+    "alert_percents",
+    "invoicing_blocked_at",
+    "open_month",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +75,32 @@ def balance(team: Team, *, now: datetime) -> Balance:
     """Read the balance in one statement, so that all parts are of the same moment."""
     usable = CreditGrant.of(team).usable(now)
     prepaid = CreditGrant.Kind.PREPAID
-    account = BillingAccount.of(team)
     # What comes after the invoice, in a month that is invoiced before its end, is in the next one.
     cycle = BillingCycle.of(team).filter(month__gte=cycle_of(now))
-    parts: dict[str, Any] = {
-        "free": _sum(usable.exclude(kind=prepaid), "remaining_ticks"),
-        "prepaid": _sum(usable.filter(kind=prepaid), "remaining_ticks"),
-        "charged": _sum(cycle, "charged_ticks"),
-        "accrued": _sum(cycle, "accrued_ticks"),
-        "held": Subquery(account.values("held_ticks")),
-        "requests": Subquery(
-            Hold.of(team)
-            .filter(state=Hold.State.LIVE)
-            .values("team")
-            .annotate(n=Count("pk"))
-            .values("n")
-        ),
-        "hard_limit": Subquery(account.values("hard_limit_ticks")),
-        "limit": Subquery(
-            account.values(n=Least(F("spending_limit_ticks"), F("hard_limit_ticks")))
-        ),
-        "alerts": Subquery(account.values("alert_percents")),
-        "blocked_at": Subquery(account.values("invoicing_blocked_at")),
-        "open_month": Subquery(account.values("open_month")),
+    held = Hold.of(team).filter(state=Hold.State.LIVE)
+    sums = {
+        "free_ticks": _sum(usable.exclude(kind=prepaid), Sum("remaining_ticks")),
+        "prepaid_ticks": _sum(usable.filter(kind=prepaid), Sum("remaining_ticks")),
+        "charged_ticks": _sum(cycle, Sum("charged_ticks")),
+        "accrued_ticks": _sum(cycle, Sum("accrued_ticks")),
+        "held_requests": _sum(held, Count("pk")),
     }
-    row = dict(Team.objects.filter(pk=team.pk).annotate(**parts).values(*parts).get())
-    # A team that has never used billing has no account yet; it will get this one.
-    if row["hard_limit"] is None:
-        row["hard_limit"] = settings.DEFAULT_HARD_LIMIT_USD * TICKS_PER_USD
-        row["alerts"] = default_alert_percents()
-    known = {name: value or 0 for name, value in row.items()}
+    row: dict[str, Any] | None = BillingAccount.of(team).values(*OF_ACCOUNT, **sums).first()
+    if row is None:  # It is made at a team's first use of money, and then looks like this.
+        hard_limit = settings.DEFAULT_HARD_LIMIT_USD * TICKS_PER_USD
+        account = BillingAccount(team=team, hard_limit_ticks=hard_limit)
+        row = dict.fromkeys(sums, 0) | {name: getattr(account, name) for name in OF_ACCOUNT}
+    blocked_at, open_month = row["invoicing_blocked_at"], row.pop("open_month")
+    limit = min(row["spending_limit_ticks"], row["hard_limit_ticks"])
+    # Not below zero: a hard limit that was lowered under what is accrued takes no credits away.
+    left = 0 if blocked_at else max(0, limit - row["accrued_ticks"])
     return Balance(
-        free_ticks=known["free"],
-        prepaid_ticks=known["prepaid"],
-        # Not below zero: a hard limit that was lowered under what is accrued takes no credits away.
-        invoice_left_ticks=0 if row["blocked_at"] else max(0, known["limit"] - known["accrued"]),
-        held_ticks=known["held"],
-        held_requests=known["requests"],
-        charged_ticks=known["charged"],
-        accrued_ticks=known["accrued"],
-        spending_limit_ticks=known["limit"],
-        hard_limit_ticks=known["hard_limit"],
-        alert_percents=row["alerts"],
-        invoicing_blocked_at=row["blocked_at"],
-        is_invoiced_early=bool(row["open_month"] and row["open_month"] > cycle_of(now)),
+        **row | {"spending_limit_ticks": limit},
+        invoice_left_ticks=left,
+        is_invoiced_early=bool(open_month and open_month > cycle_of(now)),
     )
 
 
-def _sum(rows: QuerySet[CreditGrant] | QuerySet[BillingCycle], column: str) -> Subquery:
-    return Subquery(rows.order_by().values("team").annotate(n=Sum(column)).values("n"))
+def _sum(rows: QuerySet[Any], sum_: Aggregate) -> Coalesce:
+    # By team, as Django has no other way to say that a subquery is one sum.
+    return Coalesce(Subquery(rows.order_by().values("team").annotate(n=sum_).values("n")), 0)

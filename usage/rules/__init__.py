@@ -14,7 +14,7 @@ from usage.rules.items import (
     label_of,
 )
 from usage.rules.periods import Period, axis_words, cut_at, periods
-from usage.rules.questions import ITEMS, Answer, Dimension, Filter, Question, Sums
+from usage.rules.questions import ITEMS, Answer, Dimension, Filter, Question, Sums, reads
 from usage.rules.ranges import (
     MOST_DAYS,
     Granularity,
@@ -71,6 +71,7 @@ __all__ = [
     "periods",
     "quarter_of",
     "range_label",
+    "reads",
     "start_of_day",
     "starts_of_days",
     "units",

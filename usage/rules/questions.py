@@ -1,6 +1,6 @@
 """What can be asked of a store of usage, and the shape of its answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +50,23 @@ class Sums(NamedTuple):
         return Sums(*map(sub, self, other))
 
 
+def reads(columns: Sequence[str]) -> Callable[[Iterable[int]], Sums]:
+    """Make what puts sums together from a row of these columns; the others are 0."""
+    if tuple(columns) == Sums._fields:
+        return Sums._make
+    # Faster than by name, as a view can have thousands of them.
+    places = [Sums._fields.index(name) for name in columns]
+    noughts = [0] * len(Sums._fields)
+
+    def read(row: Iterable[int]) -> Sums:
+        values = noughts.copy()
+        for place, value in zip(places, row, strict=True):
+            values[place] = value
+        return Sums._make(values)
+
+    return read
+
+
 # In the order of the price list; each has two fields in `Sums`, and so in every table of usage.
 ITEMS: Final = (
     "prompt_text",
@@ -81,7 +98,8 @@ class Question:
     Starts ascend, are in UTC, and begin a quarter-hour. They are given, rather than "by day", as
     the database may know other rules of time zones than the page that shows the answer. `zone` is
     the one whose days they begin, if they begin days; it tells a store where its sums of whole days
-    can serve. Several filters, also of one dimension, have all to be met.
+    can serve. Several filters, also of one dimension, have all to be met. Of the sums, `measures`
+    are wanted; `requests` are always there, and the others can be 0.
     """
 
     team_id: UUID
@@ -89,6 +107,12 @@ class Question:
     zone: ZoneInfo
     group: Dimension | None = None
     filters: tuple[Filter, ...] = ()
+    measures: tuple[str, ...] = Sums._fields
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name what has to be read, in the order of Sums."""
+        return tuple(name for name in Sums._fields if name in {"requests", *self.measures})
 
     def __post_init__(self) -> None:
         ascend = all(start < end for start, end in pairwise(self.starts))

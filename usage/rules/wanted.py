@@ -41,6 +41,16 @@ class Measure(StrEnum):
         """What picks it out of sums: ticks, or a number of things."""
         return {"cost": _cost_ticks, "requests": _requests}.get(self, units)
 
+    def names(self, items: Sequence[str]) -> tuple[str, ...]:
+        """Name what of the sums it needs, if only these billing items count."""
+        if self is Measure.REQUESTS:
+            return ("requests",)
+        if self is not Measure.COST:
+            return tuple(items)
+        if len(items) == len(ITEMS):
+            return ("cost_ticks",)
+        return tuple(f"{item}_ticks" for item in items)
+
     def of_item(self, sums: Sums, item: str) -> int:
         """Pick one billing item's part of it: its ticks, or its units."""
         part: int = getattr(sums, f"{item}_ticks" if self is Measure.COST else item)

@@ -114,8 +114,16 @@ def explore(team: Team, wanted: Wanted, *, now: datetime) -> Report:
         overall = _Overall(wanted, starts, now, ask)
         grouped = _grouped(team, wanted, starts, overall.by_period, ask)
         whole = (starts[0], starts[-1])
-        keys = grouped.by_key if grouped.by_key is not None else ask(whole, Dimension.API_KEY)
-        models = grouped.answer if wanted.group is Group.MODEL else ask(whole, Dimension.MODEL)
+        keys = (
+            grouped.by_key
+            if grouped.by_key is not None
+            else ask(whole, Dimension.API_KEY, Measure.COST)
+        )
+        models = (
+            grouped.answer
+            if wanted.group is Group.MODEL
+            else ask(whole, Dimension.MODEL, Measure.COST)
+        )
         total = _sum(overall.by_period)
         return Report(
             wanted=wanted,
@@ -135,19 +143,32 @@ def explore(team: Team, wanted: Wanted, *, now: datetime) -> Report:
 # --- Asking the store -------------------------------------------------------------------------
 
 Ask = Callable[..., Answer]
+# Without what each billing item cost.
+SHOWN: Final = ("requests", "failed", "cost_ticks", *rules.ITEMS)
 
 
 def _asker(team: Team, wanted: Wanted) -> Ask:
-    """Make the function that asks for the view's requests: starts, group, more filters."""
-    store, items, filters = stores.current(), wanted.items, wanted.filters.of_store()
+    """Make the function that asks for the view's requests: starts, group, measure, more filters.
 
-    def ask(starts: Sequence[datetime], group: Dimension | None = None, *more: Filter) -> Answer:
+    Of a measure, the sums have only what it needs; without one, all that a table can show.
+    """
+    store, items, filters = stores.current(), wanted.items, wanted.filters.of_store()
+    is_parted = len(items) < len(rules.ITEMS) or wanted.stacked_by is Group.TOKEN_TYPE
+    shown = Sums._fields if is_parted else SHOWN
+
+    def ask(
+        starts: Sequence[datetime],
+        group: Dimension | None = None,
+        measure: Measure | None = None,
+        *more: Filter,
+    ) -> Answer:
         question = Question(
             team_id=team.pk,
             starts=tuple(starts),
             zone=wanted.range.zone,
             group=group,
             filters=(*filters, *more),
+            measures=measure.names(items) if measure else shown,
         )
         answer = store.query(question)
         if len(items) == len(rules.ITEMS):
@@ -186,7 +207,7 @@ def _grouped(
     if len(largest) > MOST_SERIES:
         kept = [value for value in values if (owned.of_keys[value] if owned else value) in top]
         only.append(Filter(group.dimension, frozenset(kept)))
-    inside = ask(starts, group.dimension, *only)
+    inside = ask(starts, group.dimension, wanted.measure, *only)
     heights: dict[str, list[int]] = defaultdict(lambda: [0] * len(by_period))
     for (number, value), sums in inside.items():
         heights[owned.of_keys[value] if owned else value][number] += of(sums)

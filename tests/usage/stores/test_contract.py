@@ -10,10 +10,10 @@ import pytest
 from django.utils import timezone
 
 from accounts.actors import UNKNOWN_IP
-from tests.factories import make_team
+from tests.factories import NOON, make_team
 from tests.usage.requests import make_record, summed
 from usage import services as usage
-from usage.rules import Dimension, Filter, Question
+from usage.rules import Dimension, Filter, Question, Sums
 from usage.services import RequestRecord
 from usage.stores import Store
 from usage.stores.clickhouse import ClickHouseStore
@@ -111,6 +111,23 @@ def test_any_question_is_answered_as_a_plain_sum_would(store: Store) -> None:
         starts, zone = spans[number % len(spans)]
         question = ask(team.pk, starts, *chosen, group=group, zone=zone)
         assert store.query(question) == summed(records, question), question
+
+
+def test_a_question_for_some_measures_is_answered_with_these_and_the_number_of_requests(
+    store: Store,
+) -> None:
+    team = make_team()
+    fed_and_unfed([make_record(team, status=status) for status in (200, 500, 200)])
+    hour = [NOON, NOON + timedelta(hours=1)]
+    wholly = store.query(ask(team.pk, hour, group=Dimension.MODEL))
+    wanted = ("completion_ticks", "prompt_text")
+
+    partly = store.query(ask(team.pk, hour, group=Dimension.MODEL, measures=wanted))
+
+    ((key, sums),) = wholly.items()
+    assert (sums.requests, sums.failed, sums.prompt_text) == (3, 1, 3_000)
+    named = sums._asdict()
+    assert partly == {key: Sums(**{name: named[name] for name in ("requests", *wanted)})}
 
 
 def test_values_are_never_part_of_a_statement(store: Store) -> None:

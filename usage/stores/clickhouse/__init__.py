@@ -23,7 +23,7 @@ from usage.stores.clickhouse.connection import READ_SECONDS, WRITE_SECONDS, clic
 from usage.stores.clickhouse.tables import DIMENSIONS, EVENT_TYPES, EVENTS
 from usage.stores.postgres import PostgresStore
 from usage.stores.postgres.leftovers import Leftover
-from usage.stores.postgres.reading import of_events
+from usage.stores.postgres.reading import of_tail
 
 PAGE: Final = 50_000
 
@@ -42,7 +42,7 @@ class ClickHouseStore:
     def query(self, question: Question) -> Answer:
         mark = stores.mark(self)
         # After the watermark was read: each request is above it, and here, or it is in ClickHouse.
-        answer = dict(of_events(question, after=mark))
+        answer = dict(of_tail(question, after=mark))
         if mark.fed_seq:
             with clickhouse(patience=READ_SECONDS) as ch:
                 for key, sums in reading.sums(ch, question, mark.fed_seq):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from usage.rules import Dimension, Filter, Question, Sums
+from usage.rules import Dimension, Filter, Question, Sums, reads
 from usage.stores.clickhouse import blocks
 from usage.stores.clickhouse.connection import ClickHouse
 from usage.stores.clickhouse.tables import DIMENSIONS, EVENTS, HOURS
@@ -15,7 +15,6 @@ HOUR_SECONDS: Final = 3600
 PARAMETER_BYTES: Final = 2**15
 # DateTime begins with 1970 and ends in 2106.
 LAST_SECOND: Final = 2**32 - 1
-SUMS: Final = ", ".join(f"sum({name})" for name in Sums._fields)
 
 
 def sums(
@@ -58,14 +57,16 @@ def _asked(
         )
     if question.group:
         text = f"toString({DIMENSIONS[question.group]})"
+    measures = ", ".join(f"sum({name})" for name in question.columns)
     rows = ch.read(
-        f"SELECT {span} AS span, {text} AS text, {SUMS} FROM {table} FINAL"
+        f"SELECT {span} AS span, {text} AS text, {measures} FROM {table} FINAL"
         f" WHERE {' AND '.join(conditions)} GROUP BY span, text",
         parameters,
     )
     numbers = {second: number for number, second in enumerate(seconds[:-1])}
-    for second, value, *measures in rows:
-        yield (numbers[second], value), Sums._make(measures)
+    read = reads(question.columns)
+    for second, value, *row in rows:
+        yield (numbers[second], value), read(row)
 
 
 def _second(start: datetime) -> int:

@@ -24,11 +24,11 @@ from usage.stores.postgres.slices import (
     KEY,
     MEASURE_LIST,
     MODEL,
-    OF_EVENTS,
     QUARTERS,
     SLICE_BITS,
     SLICES,
     VALUE_COLUMNS,
+    of_events,
     of_sums,
     same_values,
 )
@@ -90,7 +90,7 @@ FULL_SERIES: Final = f"""
 QUARTER_SUMS: Final = f"""
     INSERT INTO usage_usagerollup (grain, series_id, start, {MEASURE_LIST})
     SELECT {QUARTERS.number}, series.series_id, date_bin('15 minutes', event.at, 'epoch'),
-        {OF_EVENTS}
+        {of_events()}
     FROM usage_usageevent AS event
     JOIN usage_full_series AS series USING (team_id, api_key_id, model, cluster, ip)
     WHERE event.seq <= %(upto)s

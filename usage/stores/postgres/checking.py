@@ -15,10 +15,10 @@ from usage.stores.postgres.slices import (
     MEASURE_LIST,
     MEASURES,
     NAME,
-    OF_EVENTS,
     QUARTERS,
     SLICES,
     VALUE_COLUMNS,
+    of_events,
     of_sums,
 )
 
@@ -36,7 +36,7 @@ QUARTER_DIFFERENCES: Final = f"""
     WITH due AS (
         SELECT event.team_id, date_bin('15 minutes', event.at, 'epoch') AS start,
             {", ".join(f"{text} AS {VALUE_COLUMNS[name]}" for name, text in EVENT_TEXTS.items())},
-            {OF_EVENTS}
+            {of_events()}
         FROM usage_usageevent AS event
         WHERE event.seq <= (SELECT fed_seq FROM usage_usagefeed WHERE store = '{NAME}')
         GROUP BY 1, 2, 3, 4, 5, 6

@@ -12,9 +12,9 @@ from usage.stores.postgres.slices import (
     EVENT_TEXTS,
     FULL,
     NAME,
-    OF_EVENTS,
     QUARTERS,
     VALUE_COLUMNS,
+    of_events,
 )
 
 TEXTS: Final = ", ".join(dimension.value for dimension in VALUE_COLUMNS)
@@ -38,7 +38,7 @@ LEFTOVERS: Final = f"""
         FROM (
             SELECT event.team_id, date_bin('15 minutes', event.at, 'epoch') AS start,
                 {", ".join(f"{text} AS {name.value}" for name, text in EVENT_TEXTS.items())},
-                {OF_EVENTS}
+                {of_events()}
             FROM usage_usageevent AS event
             WHERE event.seq <= (SELECT fed_seq FROM usage_usagefeed WHERE store = '{NAME}')
             GROUP BY 1, 2, 3, 4, 5, 6

@@ -20,17 +20,17 @@ from usage.rules import (
     Sums,
     cover,
     first_id,
+    reads,
 )
 from usage.stores import StoreUnavailableError
 from usage.stores.postgres.slices import (
     ALWAYS,
     EVENT_TEXTS,
     HOURS,
-    MEASURE_LIST,
     NAME,
-    OF_EVENTS,
     QUARTERS,
     VALUE_COLUMNS,
+    of_events,
     of_sums,
     smallest,
 )
@@ -70,20 +70,20 @@ def query(question: Question) -> Answer:
         state = _state(question)
         rows = _run(asked.sql(state))
         # Parts of one statement come in any order.
-        (found,) = (
-            (fed_seq, zones) for _, span, _, fed_seq, zones, *_ in rows if span == STATE_ROW
-        )
-        if found == (state.fed_seq, int(state.zone_id > 0)):
-            return _answer([row for row in rows if row[1] != STATE_ROW])
+        (found,) = ((fed_seq, zones) for _, span, zones, fed_seq, *_ in rows if span == STATE_ROW)
+        if found == (state.fed_seq, "1" if state.zone_id else "0"):
+            return _answer(question, [row for row in rows if row[1] != STATE_ROW])
         # The feed went on between the two, so the newest events would be counted twice; or the
         # zone is no longer kept, so its days would be missed.
     raise StoreUnavailableError
 
 
-def of_events(question: Question, *, after: UsageFeed) -> Answer:
+def of_tail(question: Question, *, after: UsageFeed) -> Answer:
     """Answer from those events alone that are not in the store that was fed so far."""
     asked = _Asked(question)
-    return {} if asked.is_empty else _answer(_run(asked.tail(after.fed_seq, after.fed_at)))
+    if asked.is_empty:
+        return {}
+    return _answer(question, _run(asked.tail(after.fed_seq, after.fed_at)))
 
 
 class _State(NamedTuple):
@@ -111,10 +111,11 @@ def _run(statement: tuple[str, list[Any]]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _answer(rows: Sequence[tuple[Any, ...]]) -> Answer:
+def _answer(question: Question, rows: Sequence[tuple[Any, ...]]) -> Answer:
     answer: dict[tuple[int, str], Sums] = {}
+    read = reads(question.columns)
     for sign, span, text, *measures in rows:
-        key, sums = (span, text), Sums._make(measures)
+        key, sums = (span, text), read(measures)
         before = answer.get(key)
         if sign > 0:
             answer[key] = before.plus(sums) if before else sums
@@ -152,15 +153,15 @@ class _Asked:
         )
 
     def _state_row(self, state: _State) -> tuple[str, list[Any]]:
-        noughts = ", ".join("0::bigint" for _ in Sums._fields[2:])
+        noughts = ", 0::bigint" * (len(self.question.columns) - 1)
         return (
             (
-                f"SELECT 1 AS sign, {STATE_ROW} AS span, '' AS text,"
-                " coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0) AS requests,"
-                " (SELECT count(*) FROM usage_usagezone WHERE id = %s) AS failed,"
-                f" {noughts}"
+                f"SELECT 1 AS sign, {STATE_ROW} AS span,"
+                " (SELECT count(*) FROM usage_usagezone WHERE id = %s)::text AS text,"
+                " coalesce((SELECT fed_seq FROM usage_usagefeed WHERE store = %s), 0) AS requests"
+                f"{noughts}"
             ),
-            [NAME, state.zone_id],
+            [state.zone_id, NAME],
         )
 
     def tail(self, fed_seq: int, fed_at: datetime | None) -> tuple[str, list[Any]]:
@@ -182,7 +183,8 @@ class _Asked:
         return (
             (
                 "SELECT 1, width_bucket(event.at, %s::timestamptz[]) - 1,"
-                f" {EVENT_TEXTS[group] if group else repr('')}::text, {OF_EVENTS}"
+                f" {EVENT_TEXTS[group] if group else repr('')}::text,"
+                f" {of_events(self.question.columns)}"
                 f" FROM usage_usageevent AS event WHERE {' AND '.join(conditions)} GROUP BY 2, 3"
             ),
             values,
@@ -217,6 +219,8 @@ class _Asked:
     ) -> tuple[str, list[Any]]:
         """Write the sums of one slice and grain, however many pieces of time they are of."""
         team_id, starts, group = self.question.team_id, self.question.starts, self.question.group
+        columns = self.question.columns
+        measures = ", ".join(columns)
         span, values = _span_of(pieces, starts)
         conditions = ["series.team_id = %s AND series.slice = %s"]
         of_series: list[Any] = [team_id, slice_]
@@ -232,9 +236,9 @@ class _Asked:
             of_series += [team_id, name.value, list(texts)]
         value = f"series.{VALUE_COLUMNS[group]}" if group else "0"
         sums = (
-            f"SELECT {span} AS span, {value} AS value, {of_sums('rollup')}"
+            f"SELECT {span} AS span, {value} AS value, {of_sums('rollup', columns)}"
             " FROM usage_usageseries AS series CROSS JOIN LATERAL ("
-            f"SELECT one.start, {MEASURE_LIST}"
+            f"SELECT one.start, {measures}"
             " FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS run (first, after)"
             " JOIN usage_usagerollup AS one ON one.grain = %s AND one.series_id = series.id"
             # OFFSET has them read series by series: at once, all teams' would be read.
@@ -250,12 +254,12 @@ class _Asked:
         sums += " GROUP BY 1, 2"
         if not group:
             return (
-                f"SELECT {sign}, span, '', {MEASURE_LIST} FROM ({sums}) AS sums",
+                f"SELECT {sign}, span, '', {measures} FROM ({sums}) AS sums",
                 values,
             )
         return (
             (
-                f"SELECT {sign}, span, value.text, {MEASURE_LIST} FROM ({sums}) AS sums"
+                f"SELECT {sign}, span, value.text, {measures} FROM ({sums}) AS sums"
                 " JOIN usage_usagevalue AS value ON value.id = sums.value"
             ),
             values,

@@ -1,6 +1,6 @@
 """Which sums are kept: of which dimensions, in which grains; and the words of SQL for them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -68,18 +68,20 @@ HOURS: Final = Grain(1, Size.HOUR, ZoneInfo(ALWAYS))
 
 MEASURES: Final = Sums._fields
 MEASURE_LIST: Final = ", ".join(MEASURES)
-# How the measures of an event, and those of rows that are sums already, add up.
-OF_EVENTS: Final = ", ".join(
-    [
-        "count(*) AS requests",
-        f"count(*) FILTER (WHERE event.status >= {FAILURE_STATUS}) AS failed",
-        *(f"usage_sum(event.{name}) AS {name}" for name in MEASURES[2:]),
-    ]
-)
 
 
-def of_sums(table: str) -> str:
-    return ", ".join(f"usage_sum({table}.{name}) AS {name}" for name in MEASURES)
+def of_events(names: Sequence[str] = MEASURES) -> str:
+    """Write how measures add up of rows that are events."""
+    counted = {
+        "requests": "count(*)",
+        "failed": f"count(*) FILTER (WHERE event.status >= {FAILURE_STATUS})",
+    }
+    return ", ".join(f"{counted.get(name, f'usage_sum(event.{name})')} AS {name}" for name in names)
+
+
+def of_sums(table: str, names: Sequence[str] = MEASURES) -> str:
+    """Write how measures add up of rows that are sums already."""
+    return ", ".join(f"usage_sum({table}.{name}) AS {name}" for name in names)
 
 
 def smallest(size: Size, dimensions: Collection[Dimension]) -> int | None:

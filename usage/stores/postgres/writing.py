@@ -14,9 +14,9 @@ from usage.stores.postgres.slices import (
     EVENT_TEXTS,
     MEASURE_LIST,
     MEASURES,
-    OF_EVENTS,
     SLICES,
     VALUE_COLUMNS,
+    of_events,
     of_sums,
     same_values,
 )
@@ -46,7 +46,7 @@ FULL_SUMS: Final = f"""
     SELECT event.team_id,
         date_bin('15 minutes', event.at, 'epoch') AS quarter,
         {", ".join(f"{name}.id AS {column}" for name, column in VALUE_COLUMNS.items())},
-        {OF_EVENTS}
+        {of_events()}
     FROM usage_usageevent AS event
     {
     " ".join(
