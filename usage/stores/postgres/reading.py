@@ -121,7 +121,9 @@ def _answer(question: Question, rows: Sequence[tuple[Any, ...]]) -> Answer:
             answer[key] = before.plus(sums) if before else sums
         else:
             answer[key] = (before or Sums()).minus(sums)
-    return {key: sums for key, sums in answer.items() if sums.requests}
+    # Of what is not taken away from, nothing is nought.
+    has_noughts = any(row[0] < 0 for row in rows)
+    return {key: sums for key, sums in answer.items() if sums.requests} if has_noughts else answer
 
 
 class _Asked:
