@@ -42,6 +42,7 @@ def report(world: Any, options: argparse.Namespace) -> int:
     large = world.Team(options.events)
     loaded = options.events + options.events // 10
     written, summed = small.load_seconds + large.load_seconds, world.sum_up()
+    world.settle()
     print(f"{loaded:,} requests written in {written:.0f} s, and summed up in {summed:.0f} s")
     print(f"{'ms':34}{'page, N/10':>12}{'page, N':>12}{'PostgreSQL':>12}{'ClickHouse':>12}")
     times: dict[str, list[float]] = {"small": [], "large": [], "postgres": [], "clickhouse": []}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.test import Client
@@ -258,6 +259,26 @@ def test_without_script_each_form_sends_all_there_is_and_has_a_button(
     assert "Model is not atlas-8b" in answer
     assert "Cluster is fra-1" in answer
     assert shown(answer) == ["atlas-70b"]
+
+
+@pytest.mark.parametrize("name", ["explorer", "requests"])
+def test_without_script_a_link_leads_to_what_a_filter_can_be(
+    client: Client, team: Team, name: str
+) -> None:
+    record_mixed(team)
+    usage.record([make_record(make_team(), model="others-model")])
+    address = reverse(f"usage:{name}", args=[team.pk])
+    page = client.get(address, {"range": "7d", "not_model": "atlas-8b"}).content.decode()
+
+    (link,) = re.findall(r'<a href="([^"]*list=model)">Show the list</a>', page)
+    answer = client.get(urljoin(address, unescape(link))).content.decode()
+
+    (form,) = re.findall(r'<form[^>]*aria-label="Filters">.*?</form>', answer, re.DOTALL)
+    listed = re.findall(r'name="model" value="([^"]*)"( checked)?', form)
+    assert listed == [("atlas-8b", " checked"), ("atlas-70b", "")]
+    assert "others-model" not in answer
+    assert "Show the list" in form
+    assert 'list=model"' not in form
 
 
 def sent(form: str) -> dict[str, str]:

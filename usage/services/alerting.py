@@ -85,6 +85,7 @@ def _costs(
             zone=zone,
             group=group,
             filters=(Filter(group, values),) if group else (),
+            measures=("cost_ticks",),
         )
     )
     return {place: sums.cost_ticks for place, sums in answer.items()}

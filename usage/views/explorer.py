@@ -74,7 +74,12 @@ def explorer(request: TeamRequest) -> HttpResponse:
 def _controls(request: TeamRequest, form: ExplorerForm, now: datetime) -> dict[str, Any]:
     wanted = form.wanted
     return {
-        **filtering(request.team, wanted.filters, lambda left: wanted.address(filters=left)),
+        **filtering(
+            request.team,
+            wanted.filters,
+            lambda left: wanted.address(filters=left),
+            listed=request.GET.get("list", ""),
+        ),
         "wanted": wanted,
         "presets": [(preset, _address(wanted, preset, now)) for preset in Preset],
         "granularities": wanted.range.granularities(),

@@ -8,6 +8,7 @@ from accounts.models import Team
 from usage import services as usage
 from usage.rules import Field, Filters
 from usage.rules.filters import written
+from usage.views.options import options
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,13 @@ class Chip:
     address: str
 
 
-def filtering(team: Team, filters: Filters, address: Callable[[Filters], str]) -> dict[str, Any]:
-    """Describe the filters for `usage/_filters.html`. `address` leads to the page with others."""
+def filtering(
+    team: Team, filters: Filters, address: Callable[[Filters], str], *, listed: str = ""
+) -> dict[str, Any]:
+    """Describe the filters for `usage/_filters.html`. `address` leads to the page with others.
+
+    The values of the `listed` field are there at once, for a browser that cannot ask for them.
+    """
     [told] = usage.narrowings(team, filters)
     return {
         "chips": [
@@ -31,7 +37,13 @@ def filtering(team: Team, filters: Filters, address: Callable[[Filters], str]) -
             )
             for one in told
         ],
-        "panels": [_panel(field, filters, told) for field in Field],
+        "panels": [
+            _panel(field, filters, told)
+            | {"list": f"{address(filters)}&list={field}", "is_listed": field == listed}
+            | (_listed(team, field, told) if field == listed else {})
+            for field in Field
+        ],
+        "is_listed": listed in list(Field),
         "unfiltered": address(Filters()),
     }
 
@@ -54,3 +66,9 @@ def _panel(field: Field, filters: Filters, told: Sequence[usage.Narrowing]) -> d
         ],
         "count": sum(len(side.values) for side in sides),
     }
+
+
+def _listed(team: Team, field: Field, told: Sequence[usage.Narrowing]) -> dict[str, Any]:
+    """Fill a field's part with what can be chosen, what is chosen first."""
+    sides = [one for one in told if one.choice.field is field]
+    return options(team, field, [one.value for one in sides if one.choice is sides[0].choice])

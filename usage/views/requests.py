@@ -131,7 +131,10 @@ def _log(request: TeamRequest, form: RequestsForm, address: str) -> dict[str, An
     used = [place for place, item in enumerate(rules.ITEMS) if _is_shown(item, place, found)]
     return {
         **filtering(
-            request.team, form.filters, lambda left: f"{address}?{form.query(filters=left)}"
+            request.team,
+            form.filters,
+            lambda left: f"{address}?{form.query(filters=left)}",
+            listed=request.GET.get("list", ""),
         ),
         "hidden": form.hidden,
         "requests": found,

@@ -1,19 +1,13 @@
-"""The lists that filters are chosen from: searched here, as a team can have 10,000 addresses."""
-
-from typing import Any, Final
+"""The lists that filters are chosen from, as they are searched."""
 
 from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from accounts.rules import Permission
 from accounts.web import TeamRequest, render_page, team_view
-from api_keys import services as api_keys
-from usage import rules, stores
-from usage.rules import ITEMS, Field, FilterError, Filters, Group
-from usage.rules.filters import LONGEST_VALUE, read, written
-from usage.services.naming import names, of_key
-
-MOST_LISTED: Final = 50
+from usage.rules import Field, FilterError, Filters
+from usage.rules.filters import LONGEST_VALUE, read
+from usage.views.options import options
 
 
 @team_view(Permission.USAGE_READ, operation="ListUsageValues")
@@ -32,42 +26,8 @@ def values(request: TeamRequest) -> HttpResponse:
     chosen = [
         value for choice in filters.choices if choice.field is field for value in choice.values
     ]
-    context: dict[str, Any] = {"field": field, "words": words}
-    status = 200
-    try:
-        # One more than is listed tells that there are more.
-        found = _found(request, field, words)
-    except stores.StoreUnavailableError as error:
-        context["error"], found, status = str(error), {}, 503
-    listed = {value: text for value, text in found.items() if value not in chosen}
-    context |= {
-        "options": [
-            {"value": written(field, value), "text": text, "is_chosen": value in chosen}
-            for value, text in (
-                _texts(request, field, chosen) | dict(list(listed.items())[:MOST_LISTED])
-            ).items()
-        ],
-        "has_more": len(listed) > MOST_LISTED,
-    }
-    return render_page(request, "usage/_values.html", context, status=status)
-
-
-def _found(request: TeamRequest, field: Field, words: str) -> dict[str, str]:
-    """Find values, with what people call them."""
-    if field is Field.API_KEY:
-        return {
-            str(key.id): of_key(key).full
-            for key in api_keys.search(request.team, words, limit=MOST_LISTED + 1)
-        }
-    if field.dimension is None:
-        labels = {item: rules.label_of(item) for item in ITEMS}
-        return {item: label for item, label in labels.items() if words.lower() in label.lower()}
-    found = stores.current().values(
-        request.team.pk, field.dimension, search=words, limit=MOST_LISTED + 1
+    found = options(request.team, field, chosen, words=words)
+    context = {"field": field, "words": words} | found
+    return render_page(
+        request, "usage/_values.html", context, status=503 if "error" in found else 200
     )
-    return _texts(request, field, found)
-
-
-def _texts(request: TeamRequest, field: Field, found: list[str]) -> dict[str, str]:
-    named = names(request.team, Group(field.value), found)
-    return {value: name.full for value, name in named.items()}
