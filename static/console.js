@@ -99,7 +99,7 @@ async function drawCharts() {
     const said = div.dataset.usage && document.getElementById("shown");
     if (said) said.textContent = div.getAttribute("aria-label");
     await Plotly.react(div, data, { ...layout, template }, config);
-    if (div.dataset.usage && !div.dataset.drills) {
+    if (div.dataset.usage && !("drills" in div.dataset)) {
       div.dataset.drills = "";
       div.on("plotly_click", ({ points }) => drill(div, layout.meta.drill, points[0].pointNumber));
     }
@@ -111,7 +111,6 @@ const usd = (amount) => (amount >= 1 || !amount ? "%{y:$,.2f}" : "%{y:$.4~r}");
 
 // A click on a bar of the usage chart leads to what is inside, as the links of the table by time do.
 function drill(div, where, place) {
-  if (!where) return;
   const [from, to] = [where.spans[place]].flat();
   const query = new URLSearchParams({ from, to: to ?? from });
   const address = `${div.dataset.usage}?${query}${where.query && `&${where.query}`}`;
@@ -178,10 +177,10 @@ document.addEventListener("htmx:beforeRequest", ({ detail }) => {
   detail.target.ariaBusy = "true";
 });
 document.addEventListener("htmx:afterRequest", ({ detail }) => { detail.target.ariaBusy = null; });
-document.addEventListener("htmx:afterSettle", () => {
+document.addEventListener("htmx:afterSettle", ({ target }) => {
   openDialogs();
   keepFocus();
-  drawCharts();
+  if (target.querySelector("[data-figure]")) drawCharts();
 });
 
 // What has an id has the focus again after a change of the explorer; of anything else, what it belonged to.

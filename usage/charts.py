@@ -62,7 +62,7 @@ def stacked(
     before: tuple[str, Sequence[int]] | None,
     marks: Sequence[int],
     is_cost: bool,
-    drill: Mapping[str, Any] | None,
+    drill: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Stack a bar per period: series are their name, values and place; over them the total.
 
@@ -144,13 +144,11 @@ def _usd(ticks: int) -> float:
 def _layout(
     periods: Sequence[Period],
     axis_words: Sequence[tuple[int, str]],
-    drill: Mapping[str, Any] | None,
+    drill: Mapping[str, Any],
     *,
     is_cost: bool,
 ) -> dict[str, Any]:
-    meta: dict[str, Any] = {"unit": "usd" if is_cost else "count"}
-    if drill:
-        meta["drill"] = drill
+    meta: dict[str, Any] = {"unit": "usd" if is_cost else "count", "drill": drill}
     if partial := [place for place, one in enumerate(periods) if one.remark]:
         meta["partial"] = partial
     layout: dict[str, Any] = {

@@ -103,9 +103,17 @@ def test_controls_change_the_view_and_its_address_and_back_brings_the_last_one(
     expect(page.get_by_label("Dimension")).to_have_value("cost")
 
 
-def test_a_click_on_a_bar_leads_to_its_hours(page: Page, address: str) -> None:
+def test_a_click_on_a_bar_leads_to_its_hours_once(page: Page, address: str) -> None:
     page.goto(f"{address}?range=7d&group=model")
     expect(bars(page)).not_to_have_count(0)
+    # Each draws the chart again.
+    for group in ("many-12", "many-12"):
+        page.get_by_role("button", name=group, exact=True).click()
+    expect(page.locator("[data-figure] .bars")).to_have_count(13)
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "from=" in request.url else None
+    )
     box = page.locator("[data-figure] .nsewdrag").first.bounding_box()
     assert box
 
@@ -115,6 +123,7 @@ def test_a_click_on_a_bar_leads_to_its_hours(page: Page, address: str) -> None:
     expect(page.locator("figcaption strong")).to_have_text("Cost per hour")
     expect(page).to_have_url(re.compile(r"\?from=(\d{4}-\d\d-\d\d)&to=\1&tz=[^&]+&group=model$"))
     expect(page.get_by_label("Granularity")).to_have_value("hour")
+    assert len(asked) == 1
     page.go_back()
     expect(page.locator("figcaption strong")).to_have_text("Cost per day")
 

@@ -197,6 +197,19 @@ def test_hours_in_which_nobody_looked_are_told_of_in_one_mail(team: Team, alice:
     assert told(NOON + 2 * MINUTE) == []
 
 
+@pytest.mark.parametrize("per", ["hour", "day"])
+def test_whoever_moves_to_another_zone_is_not_told_again(team: Team, alice: User, per: str) -> None:
+    set_alert(team, alice, 5, per=per, now=NOON - 2 * DAY)
+    for hours in (3, 2, 1):
+        spend(team, 6, at=NOON - hours * HOUR)
+        assert len(told(NOON - hours * HOUR + MINUTE)) == (hours == 3 or per == "hour")
+
+    alice.timezone = "Asia/Kolkata"
+    alice.save()
+
+    assert told(NOON + MINUTE) == []
+
+
 # --- Whom it tells
 
 

@@ -44,6 +44,7 @@ def test_bars_are_stacked_in_their_order_under_the_total_and_what_was_before() -
     days = Range.of_days(date(2026, 2, 28), date(2026, 3, 2), ZoneInfo("UTC"))
     periods = rules.periods(days, Granularity.DAY, now=NOON)
 
+    drill = {"spans": ["2026-02-28"], "query": "tz=UTC"}
     figure = charts.stacked(
         periods,
         [(0, "28 Feb")],
@@ -52,7 +53,7 @@ def test_bars_are_stacked_in_their_order_under_the_total_and_what_was_before() -
         before=("25 to 27 Feb 2026", [7, 8, 9]),
         marks=[1],
         is_cost=False,
-        drill=None,
+        drill=drill,
     )
 
     # What is still to come has a bar in neither.
@@ -64,6 +65,6 @@ def test_bars_are_stacked_in_their_order_under_the_total_and_what_was_before() -
         ("25 to 27 Feb 2026", [7, 8]),
         ("Unusual", [6]),
     ]
-    assert figure["layout"]["meta"] == {"unit": "count", "partial": [1]}
+    assert figure["layout"]["meta"] == {"unit": "count", "partial": [1], "drill": drill}
     assert "template" not in figure["layout"]
     assert "color" not in str(figure)

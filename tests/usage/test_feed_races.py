@@ -7,13 +7,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import Team
 from tests.factories import NOON, make_member, make_team
 from tests.races import race
 from tests.servers import DEADLINE_SECONDS
-from tests.usage.requests import make_record
+from tests.usage.requests import id_at, make_record
 from usage import services as usage
 from usage import stores
 from usage.models import UsageEvent, UsageFeed, UsageRollup, UsageZone
@@ -201,3 +201,18 @@ def test_a_feed_that_dies_between_two_chunks_goes_on_where_it_stopped() -> None:
     seqs = list(UsageEvent.of(team).order_by("seq").values_list("seq", flat=True))
     assert store.seen == [*seqs, *seqs[CHUNK:], *seqs[CHUNK:]]
     assert UsageFeed.objects.get(store="dying").fed_seq == seqs[-1]
+
+
+def test_no_month_is_dropped_while_sums_are_built_of_its_requests() -> None:
+    team = make_team()
+    usage.record([make_record(team, request_id=id_at(NOON, 1))])
+    usage.make_partitions_ahead(now=NOON)
+    usage.feed(now=NOON)
+
+    with transaction.atomic():
+        stores.lock(stores.at_hand())
+        (error,) = race(lambda: usage.drop_partitions(now=NOON + timedelta(days=70), days=30))
+
+    assert isinstance(error, OperationalError)
+    assert UsageEvent.of(team).exists()
+    assert usage.dropped() is None

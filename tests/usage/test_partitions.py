@@ -92,6 +92,20 @@ def test_requests_that_came_before_their_table_are_moved_into_it() -> None:
     assert set(UsageEvent.of(team).values_list("pk", flat=True)) == {may, june}
 
 
+def test_a_month_that_was_missed_gets_its_table_and_is_dropped_in_its_time() -> None:
+    team = make_team()
+    before = NOON - timedelta(days=400)
+    (missed,) = record_at(team, before)
+    assert table_of(missed) == "usage_usageevent_default"
+    usage.feed(now=NOON)
+
+    usage.make_partitions_ahead(now=NOON)
+    usage.drop_partitions(now=NOON, days=30)
+
+    assert not UsageEvent.of(team).exists()
+    assert usage.dropped() == (1, before)
+
+
 def test_old_months_are_dropped_and_their_sums_stay() -> None:
     team = make_team()
     usage.make_partitions(first=MAY, last=JUNE)

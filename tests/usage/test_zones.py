@@ -20,6 +20,9 @@ from usage.stores.postgres.zones import MOST_ZONES
 
 pytestmark = pytest.mark.django_db
 
+# Of no other test: zones are the same only where they are the same object.
+CHANGED = "Asia/Yangon"
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -45,13 +48,13 @@ def names(team: Team) -> set[str]:
 
 @pytest.fixture
 def _other_rules(tmp_path: Path) -> Iterator[None]:
-    """Offer rules by which it is as late in Kathmandu as in Kolkata."""
+    """Offer rules by which it is as late in Yangon as in Kolkata."""
     rules = resources.files("tzdata.zoneinfo.Asia").joinpath("Kolkata").read_bytes()
     (tmp_path / "Asia").mkdir()
-    (tmp_path / "Asia" / "Kathmandu").write_bytes(rules)
+    (tmp_path / "Asia" / "Yangon").write_bytes(rules)
     yield
     reset_tzpath()
-    ZoneInfo.clear_cache()
+    ZoneInfo.clear_cache(only_keys=[CHANGED])
 
 
 def test_days_are_kept_of_the_zones_that_members_are_in_now() -> None:
@@ -114,12 +117,12 @@ def test_a_team_whose_zones_cannot_be_kept_keeps_no_other_waiting() -> None:
 @pytest.mark.usefixtures("_other_rules")
 def test_days_are_summed_anew_when_the_rules_of_their_zone_change(tmp_path: Path) -> None:
     team, member = make_used_team()
-    move(member, "Asia/Kathmandu", now=NOON)
-    zone = UsageZone.of(team).get(name="Asia/Kathmandu")
+    move(member, CHANGED, now=NOON)
+    zone = UsageZone.of(team).get(name=CHANGED)
     assert list(usage.sum_differences()) == []
 
     reset_tzpath([tmp_path])
-    ZoneInfo.clear_cache()
+    ZoneInfo.clear_cache(only_keys=[CHANGED])
     assert list(usage.sum_differences()) != []
     usage.keep_zones(now=NOON + HOUR)
 

@@ -3,7 +3,7 @@
 from usage.rules.covering import Grain, Piece, Size, cover, start_of_day
 from usage.rules.days import days_between, quarter_of, starts_of_days
 from usage.rules.filters import Field, FilterError, Filters
-from usage.rules.ids import LONGEST_REQUEST, first_id
+from usage.rules.ids import LONGEST_REQUEST, first_id, moment_of
 from usage.rules.items import (
     FAILURE_STATUS,
     MILLION,
@@ -66,6 +66,7 @@ __all__ = [
     "first_id",
     "in_words",
     "label_of",
+    "moment_of",
     "months_before",
     "of_items",
     "periods",

@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 IDLE_AFTER: Final = timedelta(days=1)
 
 
+# Clocks that go forward make a day of 23 hours.
+SHORTEST: Final[dict[str, timedelta]] = {Per.HOUR: timedelta(hours=1), Per.DAY: timedelta(hours=23)}
+
+
 class _Span(NamedTuple):
     """An hour or a day that cost more than it should."""
 
@@ -103,8 +107,16 @@ def _tell(
     if not same.exists():
         return
     mails = UsageAlertMail.of(alert.team).filter(alert=alert, since=alert.since)
-    known = set(mails.filter(begins_at__gte=over[0].begins_at).values_list("begins_at", flat=True))
-    news = [span for span in over if span.begins_at not in known]
+    shortest = SHORTEST[alert.per]
+    known = list(
+        mails.filter(begins_at__gt=over[0].begins_at - shortest).values_list("begins_at", flat=True)
+    )
+    # Whoever moves to another zone has other hours and days, most of which they were told of.
+    news = [
+        span
+        for span in over
+        if not any(span.begins_at - shortest < begins_at < span.ends_at for begins_at in known)
+    ]
     if not news:
         return
     UsageAlertMail.across_teams.bulk_create(

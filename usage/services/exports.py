@@ -1,7 +1,6 @@
 """Files of single requests: small ones at once, large ones by a job, which is in `making`."""
 
 import gzip
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,17 +25,16 @@ from usage.services.making import ACTIVE, KEPT_FOR, end, go_on, readers_of
 from usage.services.requests import count, matching, named, narrowings
 from usage.stores import StoreUnavailableError
 
-logger = logging.getLogger(__name__)
-
 # What is written while somebody waits: so many rows, found among so many.
 MOST_AT_ONCE: Final = 10_000
 MOST_LOOKED_THROUGH: Final = 500_000
 MOST_ROWS: Final = 5_000_000
 MOST_ACTIVE: Final = 3
-# A job that lives comes further within this.
-STALLED_AFTER: Final = timedelta(minutes=2)
-SHOWN: Final = 50
 _State: Final = UsageExport.State
+# A job that lives comes further within this. To begin takes a moment; to count, or to find a few
+# rows among millions, takes minutes.
+STALLED_AFTER: Final = {_State.WAITING: timedelta(minutes=2), _State.RUNNING: timedelta(minutes=15)}
+SHOWN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +246,10 @@ def sweep_exports(*, now: datetime) -> None:
     readable = readers_of(found)
     gone = [one.pk for one in found if (one.team_id, one.asked_by_id) not in readable]
     UsageExport.across_teams.filter(pk__in=gone).delete()
-    stalled = UsageExport.across_teams.filter(state__in=ACTIVE, touched_at__lte=now - STALLED_AFTER)
+    stalled = UsageExport.across_teams.filter(
+        Q(state=_State.WAITING, touched_at__lte=now - STALLED_AFTER[_State.WAITING])
+        | Q(state=_State.RUNNING, touched_at__lte=now - STALLED_AFTER[_State.RUNNING])
+    )
     for export in stalled:
         with transaction.atomic():
             if stalled.filter(pk=export.pk).update(touched_at=now):

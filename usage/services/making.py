@@ -50,10 +50,11 @@ def advance(export_id: UUID, *, now: datetime, part_rows: int = PART_ROWS) -> bo
         if not readers_of([export]):
             export.delete()
             return False
-        if _place(export) == _place(seen):
-            export.touched_at = now
-            write(export)
-            export.save()
+        if _place(export) != _place(seen):
+            return False  # Another job is at it.
+        export.touched_at = now
+        write(export)
+        export.save()
         return export.is_active
 
 

@@ -11,11 +11,13 @@ from django.db.models import Max, Sum
 from accounts.one_by_one import one_by_one
 from usage import stores
 from usage.models import UsageDropped
-from usage.rules import LONGEST_REQUEST, first_id
+from usage.rules import LONGEST_REQUEST, first_id, moment_of
 
 logger = logging.getLogger(__name__)
 
 MONTHS_AHEAD: Final = 3
+# Before it there was no console; an id that says otherwise is of a clock that was not set.
+OLDEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 NET: Final = "usage_usageevent_default"
 # Who asks for the table waits behind this job while it waits for who asked before.
 LOCK_TIMEOUT: Final = "2s"
@@ -47,8 +49,15 @@ def make_partitions(*, first: datetime, last: datetime) -> None:
 
 
 def make_partitions_ahead(*, now: datetime) -> None:
-    """Make the tables of the months to come, and those that were missed."""
-    make_partitions(first=now, last=month_of(now) + MONTHS_AHEAD * timedelta(days=31))
+    """Make the tables of the months to come, and of those of which there are events without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM {NET} WHERE id >= %s ORDER BY id LIMIT 1",  # noqa: S608
+            [first_id(OLDEST)],
+        )
+        oldest = cursor.fetchone()
+    first = min(now, moment_of(oldest[0])) if oldest else now
+    make_partitions(first=first, last=month_of(now) + MONTHS_AHEAD * timedelta(days=31))
 
 
 def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
@@ -59,21 +68,23 @@ def drop_partitions(*, now: datetime, days: int) -> list[datetime]:
     """
     if not days:
         return []
-    dropped = []
+    months = []
     for month, table in list(_partitions()):
         if month_after(month) + LONGEST_REQUEST + timedelta(days=days) > now:
             break
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            # Locked: who builds a store anew reads these events in a moment.
+            marks = [stores.lock(store) for store in stores.fed()]
             cursor.execute(f"SELECT count(*), max(seq), max(at) FROM {table}")  # noqa: S608 -- made below
             requests, last_seq, last_at = cursor.fetchone()
             if requests:
-                if any(stores.mark(store).fed_seq < last_seq for store in stores.fed()):
+                if any(mark.fed_seq < last_seq for mark in marks):
                     break
                 UsageDropped.objects.create(month=month, requests=requests, last_at=last_at)
             cursor.execute(f"DROP TABLE {table}")
-            dropped.append(month)
-    return dropped
+            months.append(month)
+    return months
 
 
 class Dropped(NamedTuple):

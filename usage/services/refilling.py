@@ -30,7 +30,8 @@ def refill_clickhouse(*, now: datetime) -> None:
     """Make its tables anew and feed them everything; PostgreSQL's sums tell what events do not.
 
     Until it is done, pages read from PostgreSQL's events what ClickHouse has not got. Raises
-    NoClickHouseError, StoreUnavailableError, and SomeFailedError as `feed` does; begin again then.
+    NoClickHouseError; StoreUnavailableError, and then it is to be begun again; and SomeFailedError
+    as `feed` does, which goes on by itself.
     """
     store = required_clickhouse()
     _give_up(store, now)
@@ -58,5 +59,5 @@ def _begin(store: "ClickHouseStore") -> None:
     if gone := dropped():
         store.record_sums(leftovers(last_at=gone.last_at))
     # Also where another has begun meanwhile: it empties the store again.
-    mark.fed_seq, mark.refilling_since = 0, None
+    mark.fed_seq, mark.fed_at, mark.refilling_since = 0, None, None
     mark.save()

@@ -22,11 +22,11 @@ from usage import rules
 from usage import services as usage
 from usage.forms import RequestsForm
 from usage.rules import Field, Preset
+from usage.rules.filters import quoted
 from usage.rules.requests import Status
 from usage.views.filtering import filtering
 
 PAGE_SIZE: Final = 50
-LONGEST_QUOTE: Final = 60
 # Shown also where none of them was used, so that pages look alike.
 ALWAYS_SHOWN: Final = ("prompt_text", "completion")
 BESIDE: Final = ("older", "newer")
@@ -51,8 +51,7 @@ def requests(request: TeamRequest) -> HttpResponse:
         return _page(request)
     request_id = read_id(sought)
     if request_id is None:
-        quoted = "".join(c for c in sought if c.isprintable())[:LONGEST_QUOTE]
-        return _page(request, sought=sought, not_an_id=quoted)
+        return _page(request, sought=sought, not_an_id=quoted(sought))
     if usage.find_request(request.team, request_id) is None:
         return _page(request, sought=sought, unknown_id=request_id)
     return redirect("usage:request", request.team.pk, request_id)

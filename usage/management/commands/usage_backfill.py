@@ -21,8 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("store", choices=["postgres", "clickhouse"])
         parser.add_argument(
             "--team",
-            help="In PostgreSQL: the id of a team whose hours, days and months are to be made anew,"
-            " from its quarter-hours.",
+            help="In PostgreSQL: the id of a team whose sums are to be made anew of those of its"
+            " quarter-hours that have key, model, cluster and address.",
         )
 
     def handle(self, **options: Any) -> None:
