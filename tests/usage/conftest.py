@@ -16,12 +16,12 @@ def at_noon() -> object:
 
 @pytest.fixture
 def team() -> Team:
-    return make_team()
+    return make_team("Larkspur")
 
 
 @pytest.fixture
 def alice(client: Client, team: Team) -> User:
     """Make an admin of the team, signed in."""
-    alice = make_admin(team, "Alice Moreau")
+    alice = make_admin(team, "Alice")
     client.force_login(alice)
     return alice

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture
 def alice(team: Team) -> User:
     return make_admin(team, name="Alice")
 

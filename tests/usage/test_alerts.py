@@ -30,11 +30,6 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture
 def alice(team: Team) -> User:
     return make_admin(team, name="Alice")
 

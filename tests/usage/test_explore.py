@@ -1,4 +1,7 @@
-"""Any view of the explorer against a plain Python sum: what it makes of its store's answers."""
+"""Views of the explorer against a plain Python sum: what it makes of its store's answers.
+
+By days and hours, filtered by models and token types; the store has tests of its own for the rest.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -186,11 +189,11 @@ def check(report: Report, wanted: Wanted, plain: Plain) -> None:
     compared = spans(before, begin, step) if wanted.compares else []
     assert report.before.values == [plain.sum(*bar) for bar in compared]
 
-    costs: dict[str, int] = defaultdict(int)
-    for one in plain.between(begin, end):
-        costs[one.model] += measured(one, Measure.COST, plain.items)
-    dearest = report.dearest_model.cost_ticks if report.dearest_model else 0
-    assert dearest == max(costs.values(), default=0)
+    for dearest, name in ((report.dearest_model, "model"), (report.dearest_key, "key_id")):
+        costs: dict[str, int] = defaultdict(int)
+        for one in plain.between(begin, end):
+            costs[getattr(one, name)] += measured(one, Measure.COST, plain.items)
+        assert (dearest.cost_ticks if dearest else 0) == max(costs.values(), default=0)
 
 
 def check_groups(report: Report, plain: Plain, bars: Sequence[tuple[datetime, datetime]]) -> None:

@@ -157,7 +157,9 @@ def test_what_was_chosen_survives_a_range_that_cannot_be_shown(
     page = show(client, team, **chosen, **wrong)
     _, _, form = page.partition('aria-label="Range">')
 
-    assert dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)) == chosen
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    hidden.pop("held", None)  # The range that has a name, beside a wrong zone.
+    assert hidden == chosen
 
 
 def test_a_granularity_that_does_not_fit_falls_to_the_nearest_and_says_so(
@@ -201,6 +203,18 @@ def test_a_range_with_a_name_keeps_it_when_only_the_zone_is_another(
     assert address(tz="Asia/Tokyo") == "range=month&tz=Asia%2FTokyo"
     assert address(**{"from": "2026-02-01"}) == "from=2026-02-01&to=2026-03-01&tz=UTC"
     assert "range=for" not in show(client, team, **fields | {"held": "for ever"})
+
+
+def test_a_range_with_a_name_keeps_it_while_a_wrong_zone_is_mended(
+    client: Client, team: Team
+) -> None:
+    usage.record([make_record(team)])
+    page = show(client, team, range="7d", tz="Mars/Olympus")
+    (form,) = re.findall(r'<form[^>]*aria-label="Range">.*?</form>', page, re.DOTALL)
+
+    mended = client.get(usage_url(team), sent(form) | {"tz": "Asia/Tokyo"}, headers=USAGE)
+
+    assert mended.headers["HX-Push-Url"].partition("?")[2] == "range=7d&tz=Asia%2FTokyo"
 
 
 def test_a_key_s_own_page_leads_to_its_usage(client: Client, alice: User, team: Team) -> None:

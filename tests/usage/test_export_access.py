@@ -20,19 +20,7 @@ from usage import services as usage
 from usage.models import UsageExport, UsageExportPart
 from usage.rules.requests import Search
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture(autouse=True)
-def alice(team: Team, client: Client) -> User:
-    alice = make_admin(team, name="Alice")
-    client.force_login(alice)
-    return alice
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alice")]
 
 
 def test_who_cancels_or_goes_on_with_whose_file_is_written_down(

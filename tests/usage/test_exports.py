@@ -31,19 +31,7 @@ from usage.rules.requests import Search
 from usage.services.exports import MOST_AT_ONCE
 from usage.tasks import make_export
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture(autouse=True)
-def alice(team: Team, client: Client) -> User:
-    alice = make_admin(team, name="Alice")
-    client.force_login(alice)
-    return alice
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alice")]
 
 
 DAYS = "from=2026-02-01&to=2026-03-01"

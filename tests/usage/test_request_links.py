@@ -10,28 +10,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Team, User
+from accounts.models import Team
 from audit.models import AuditEvent
 from tests.billing.pages import text
-from tests.factories import NOON, make_admin, make_team
+from tests.factories import NOON
 from tests.usage.requests import log_url as page
 from tests.usage.requests import recorded as make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alice")]
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture(autouse=True)
-def alice(team: Team, client: Client) -> User:
-    alice = make_admin(team, name="Alice")
-    client.force_login(alice)
-    return alice
 
 
 def tabs(page: Any) -> dict[str, str]:

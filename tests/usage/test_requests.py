@@ -17,7 +17,7 @@ from accounts.actors import SYSTEM
 from accounts.models import Team, User
 from api_keys import services as api_keys
 from tests.billing.pages import text
-from tests.factories import NOON, make_admin, make_team
+from tests.factories import NOON, make_team
 from tests.usage.requests import log_url as page
 from tests.usage.requests import make_record
 from tests.usage.requests import recorded as make
@@ -25,23 +25,11 @@ from usage import services as usage
 from usage.rules import filters
 from usage.rules.requests import Search, Status, Stretch, cut, stretches
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("alice")]
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 EVERYTHING = Search(begin=NOON - 400 * DAY, end=NOON + DAY)
-
-
-@pytest.fixture
-def team() -> Team:
-    return make_team("Larkspur")
-
-
-@pytest.fixture(autouse=True)
-def alice(team: Team, client: Client) -> User:
-    alice = make_admin(team, name="Alice")
-    client.force_login(alice)
-    return alice
 
 
 def asked(address: str = "", **fields: Any) -> Search:

@@ -54,7 +54,7 @@ class RangeForm(forms.Form):
 
         As long as nobody changes these, it is still that range, and goes with the clock.
         """
-        if not self.preset or self.errors:
+        if not self.preset or set(self.errors) - {"tz"}:
             return ""
         return f"{self.preset} {self.range.first} {self.range.last}"
 
@@ -84,7 +84,8 @@ class RangeForm(forms.Form):
             for name in {"from", "to"} & set(self.errors):
                 del self.errors[name]
         if self.preset:
-            if not self.errors:
+            # Beside a zone that is none, its days are those of one's own.
+            if not set(self.errors) - {"tz"}:
                 self.range = Range.of_preset(self.preset, self.zone, self._now)
                 self._show_range()
         elif self._name:
@@ -98,8 +99,9 @@ class RangeForm(forms.Form):
 
     def _show_range(self) -> None:
         """Let the fields show what the page does."""
-        self.data = {**self.data, "tz": self.zone.key}
-        self.data |= {"from": self.range.first, "to": self.range.last}
+        self.data = {**self.data, "from": self.range.first, "to": self.range.last}
+        if "tz" not in self.errors:
+            self.data["tz"] = self.zone.key
 
     def _read_range(self, begin: date, end: date) -> None:
         first = begin.date() if isinstance(begin, datetime) else begin

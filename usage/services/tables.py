@@ -167,9 +167,9 @@ def _parts(report: Report) -> list[Column]:
 def _reading(report: Report, name: str) -> Callable[[Sums], Cell] | None:
     """Make what reads a column's cell out of sums; what was before is not in them."""
     of, measured = report.wanted.measure.of, report.measured
+    if name == BEFORE:
+        return None
     match name:
-        case "before":
-            return None
         case "cost":
             return attrgetter("cost_ticks")
         case "tokens":
