@@ -63,6 +63,8 @@ SLICE_ROWS: Final = ", ".join(
     f"({size.value}, {slice_})" for size, slices in SLICES.items() for slice_ in slices
 )
 
+# By OFFSET, series are looked up one by one in their index, here and below: where they are new, and
+# nothing is known about them yet, PostgreSQL would compare all of a team with each other.
 SERIES: Final = f"""
     INSERT INTO usage_usageseries (
         team_id, slice, {", ".join(VALUE_COLUMNS.values())}
@@ -79,6 +81,7 @@ SERIES: Final = f"""
         SELECT FROM usage_usageseries AS series
         WHERE series.team_id = combination.team_id AND series.slice = kept.slice
             AND {same_values("series", "combination", "kept.slice")}
+        OFFSET 0
     )
 """
 
@@ -98,9 +101,12 @@ ROLLUPS: Final = f"""
     ) AS span (team_id, quarter, grain, size, start)
         ON span.team_id = added.team_id AND span.quarter = added.quarter
     JOIN (VALUES {SLICE_ROWS}) AS wanted (size, slice) ON wanted.size = span.size
-    JOIN usage_usageseries AS series
-        ON series.team_id = added.team_id AND series.slice = wanted.slice
-        AND {same_values("series", "added", "wanted.slice")}
+    CROSS JOIN LATERAL (
+        SELECT one.id FROM usage_usageseries AS one
+        WHERE one.team_id = added.team_id AND one.slice = wanted.slice
+            AND {same_values("one", "added", "wanted.slice")}
+        OFFSET 0
+    ) AS series
     GROUP BY 1, 2, 3
     ORDER BY 1, 2, 3
     {ADD}
